@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every header compiles alone: it includes what it uses. usage: headers.py [HEADER...]"""
+import concurrent.futures
+import os
+import subprocess
+import sys
+
+import sources
+
+# The options of the root meson.build; warnings are the builds' business, here only what is missing counts.
+FLAGS = ["-std=c++20", "-march=x86-64-v3", "-fsyntax-only", "-w", "-x", "c++", "-I", "lib", "-I", ".", "-include", "rte_config.h",
+         "-isystem", "/usr/include/dpdk", "-isystem", "/usr/include/x86_64-linux-gnu/dpdk", "-DALLOW_EXPERIMENTAL_API"]
+
+
+def check(name):
+    done = subprocess.run([os.environ.get("CXX", "g++"), *FLAGS, "-"], input=f'#include "{name}"\n', cwd=sources.ROOT, capture_output=True,
+                          text=True)
+    return f"{name}:1: does not compile alone\n{done.stderr[:1500]}" if done.returncode else ""
+
+
+def main():
+    names = sys.argv[1:] or [n for n in sources.with_suffix(".h") if n.startswith(("lib/", "apps/", "tests/"))]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        wrong = [w for w in pool.map(check, names) if w]
+    print("\n".join(wrong) if wrong else f"{len(names)} headers compile alone")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
