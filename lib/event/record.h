@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "event/anomaly.h"
 #include "packet/address.h"
 
 namespace mptap::event {
@@ -26,13 +28,13 @@ enum class End : uint8_t { kOpen, kDataFin, kFastClose, kReset, kTimeout };
 enum class State : uint8_t { kHandshake, kEstablished, kClosing, kClosed };
 
 struct SubflowRecord {
-  uint32_t id = 0;  // counts first SYNs seen
+  uint32_t id = 0;            // counts first SYNs seen
   packet::Endpoint src, dst;  // src is the client's side, whoever opened the subflow
   uint8_t address_id = 0;
   bool backup = false;
   bool opened_by_server = false;
   Join join = Join::kInitial;
-  std::array<uint64_t, 2> bytes{};    // TCP payload per direction, retransmissions included
+  std::array<uint64_t, 2> bytes{};  // TCP payload per direction, retransmissions included
   std::array<uint64_t, 2> packets{};
   std::string reset_reason;  // MP_TCPRST's, by name; empty: none seen
   uint64_t start_ns = 0, end_ns = 0;
@@ -40,14 +42,14 @@ struct SubflowRecord {
 
 // One direction of the application's stream.
 struct StreamRecord {
-  uint64_t bytes = 0;  // delivered, holes left out
+  uint64_t bytes = 0;                 // delivered, holes left out
   std::optional<std::string> sha256;  // 64 hex digits, of those bytes
-  uint64_t missing_bytes = 0;      // holes passed by DATA_ACK, or assumed so
-  uint64_t missing_tap_bytes = 0;  // of them: the subflow's own numbers show that the tap lost them
-  uint64_t duplicate_bytes = 0;    // stream bytes covered again
-  uint64_t conflicting_bytes = 0;  // bytes whose copies differ
-  uint64_t pending_bytes = 0;      // above a hole that no DATA_ACK passed: not delivered
-  bool assumed = false;            // the acknowledging direction is not in the capture
+  uint64_t missing_bytes = 0;         // holes passed by DATA_ACK, or assumed so
+  uint64_t missing_tap_bytes = 0;     // of them: the subflow's own numbers show that the tap lost them
+  uint64_t duplicate_bytes = 0;       // stream bytes covered again
+  uint64_t conflicting_bytes = 0;     // bytes whose copies differ
+  uint64_t pending_bytes = 0;         // above a hole that no DATA_ACK passed: not delivered
+  bool assumed = false;               // the acknowledging direction is not in the capture
 };
 
 struct ConnectionRecord {
@@ -80,7 +82,7 @@ struct Alert {
   bool mptcp = true;
   std::string connection_id;
   uint8_t version = 1;
-  bool to_client = false;
+  bool to_client = false;      // the direction of the matched bytes; src_ip in the event is then their sender, the server
   uint64_t stream_offset = 0;  // of the match's first byte
   uint64_t match_size = 0;
   std::vector<uint32_t> subflows;  // ids that carried the bytes
@@ -93,7 +95,7 @@ struct Alert {
 
 struct Anomaly {
   Head head;
-  std::string type;  // snake_case, documented in event/anomaly.h
+  AnomalyType type{};
   bool mptcp = true;
   std::string connection_id;
   std::optional<uint32_t> subflow;
@@ -101,6 +103,33 @@ struct Anomaly {
   // named numbers, in the order given: offsets, lengths, counts
   std::vector<std::pair<std::string, uint64_t>> numbers;
   std::string detail;  // plain words, may be empty
+};
+
+// A subflow became part of its connection: what a SIEM needs to tie further tuples to the first one as soon as they exist.
+struct SubflowJoined {
+  Head head;  // the connection's, with the time of the join
+  std::string connection_id;
+  uint8_t version = 1;
+  std::optional<uint32_t> token_client, token_server;
+  SubflowRecord subflow;
+};
+
+enum class Level : uint8_t { kInfo, kWarning, kError };
+
+// Something that the appliance has to say about itself: a rule reload, a dead port, a stalled worker, a sink that lost lines.
+struct EngineEvent {
+  uint64_t timestamp_ns = 0;
+  Level level = Level::kInfo;
+  std::string event;    // snake_case
+  std::string message;  // plain words
+  std::vector<std::pair<std::string, uint64_t>> numbers;
+};
+
+// All counters at one moment.
+struct Stats {
+  uint64_t timestamp_ns = 0;
+  uint64_t uptime_s = 0;
+  std::vector<std::pair<std::string, uint64_t>> counters;
 };
 
 }  // namespace mptap::event
