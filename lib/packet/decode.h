@@ -76,7 +76,7 @@ struct DecodeConfig {
   bool gre = true, erspan = true, vxlan = true, geneve = true, ip_in_ip = true;
   uint16_t vxlan_port = 4789, geneve_port = 6081;
   uint8_t max_tunnel_depth = 4;
-  uint32_t max_fragment_flows = 4096;   // datagrams under reassembly at once
+  uint32_t max_fragment_flows = 4096;    // datagrams under reassembly at once
   uint32_t fragment_timeout_ms = 30000;  // packet time
 };
 
