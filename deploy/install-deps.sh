@@ -23,7 +23,7 @@ done
 
 # dpkg-query fails for a name that it never heard of, which is one more way of not being installed.
 missing=()
-installed=" $(dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null |
+installed=" $({ dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true; } |
   awk '$2 == "installed" {sub(/:.*/, "", $1); printf "%s ", $1}') "
 for package in "${wanted[@]}"; do
   case "$installed" in *" $package "*) ;; *) missing+=("$package") ;; esac
