@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which files are the project's own sources: what git knows or would add; without git, what is no build directory."""
 import os
+import shutil
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -8,11 +9,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 def files():
     """Paths relative to ROOT, sorted."""
-    git = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT,
-                         capture_output=True, text=True)
-    if git.returncode == 0 and git.stdout:
-        names = set(git.stdout.split("\0")) - {""}
-        return sorted(n for n in names if os.path.isfile(os.path.join(ROOT, n)))
+    if shutil.which("git"):
+        git = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT,
+                             capture_output=True, text=True)
+        if git.returncode == 0 and git.stdout:
+            names = set(git.stdout.split("\0")) - {""}
+            return sorted(n for n in names if os.path.isfile(os.path.join(ROOT, n)))
     names = []
     for folder, subfolders, inside in os.walk(ROOT):
         subfolders[:] = [d for d in subfolders if not d.startswith("build") and d not in (".git", "__pycache__", "node_modules")]
