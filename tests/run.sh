@@ -102,7 +102,7 @@ build() { # DIR TARGETS SETUP...
   return 1
 }
 
-build_release() { build build-release "" meson_setup build-release -Dbuildtype=release; }
+build_release() { build build-release "" meson_setup build-release -Dbuildtype=release -Dtests=true; }
 clang_setup() {
   CC=clang-16 CXX=clang++-16 meson_setup build-clang -Dbuildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined \
     -Db_lundef=false
