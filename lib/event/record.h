@@ -106,12 +106,13 @@ struct Anomaly {
 };
 
 // A subflow became part of its connection: what a SIEM needs to tie further tuples to the first one as soon as they exist.
+// An event of type "mptcp" like the record at the end, told apart by mptcp.event: "subflow_joined" here, "end" there.
 struct SubflowJoined {
   Head head;  // the connection's, with the time of the join
   std::string connection_id;
   uint8_t version = 1;
   std::optional<uint32_t> token_client, token_server;
-  SubflowRecord subflow;
+  std::vector<SubflowRecord> subflows;  // all so far, the new one last
 };
 
 enum class Level : uint8_t { kInfo, kWarning, kError };
