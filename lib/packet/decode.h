@@ -37,7 +37,7 @@ enum class Reason : uint8_t {
   kTcpTruncated,
   kTcpBadHeaderLength,
   kTcpBadChecksum,
-  kSnapped,  // the capture kept fewer bytes than the TCP payload needs
+  kSnapped,  // the capture kept fewer bytes than the TCP payload needs: checksum unknown, out holds what is there
   kCount
 };
 const char* reason_name(Reason);  // snake_case, stable: "tcp_bad_checksum"
@@ -76,11 +76,22 @@ struct DecodeConfig {
   bool gre = true, erspan = true, vxlan = true, geneve = true, ip_in_ip = true;
   uint16_t vxlan_port = 4789, geneve_port = 6081;
   uint8_t max_tunnel_depth = 4;
+  // Frames of more than 64 KiB, as a host with segmentation offload captures them: IPv4 total length or IPv6 payload length 0
+  // means all that the frame has, and jumbograms (RFC 2675) are taken. Off: malformed.
+  bool giant_frames = true;
   uint32_t max_fragment_flows = 4096;    // datagrams under reassembly at once
   uint32_t fragment_timeout_ms = 30000;  // packet time
 };
 
-// One per worker; not thread-safe. Needs the EAL only when it meets a fragment.
+// Fragments that were held (kFragmentHeld) and never became a datagram; beside the reasons, which count frames.
+struct FragmentLosses {
+  uint64_t timed_out = 0;  // datagrams
+  uint64_t evicted = 0;    // datagrams, the oldest, to make room for a new one
+  uint64_t discarded = 0;  // datagrams, because a later fragment overlapped or did not fit
+};
+
+// One per worker; not thread-safe. Needs the EAL only when it meets a fragment: without one, fragments are dropped. Once it has
+// met one, it must be destroyed before rte_eal_cleanup().
 class Decoder {
  public:
   explicit Decoder(const DecodeConfig& config = {});
@@ -88,11 +99,14 @@ class Decoder {
   Decoder(Decoder&&) noexcept;
   Decoder& operator=(Decoder&&) noexcept;
 
-  // kTcp: out is filled. Any other reason: out is unspecified.
+  // kTcp: out is filled. kSnapped: out is filled as far as the capture goes. Any other reason: out is unspecified.
   Reason decode(const Frame& frame, TcpSegment& out);
 
-  // Set by the caller for frames whose TCP checksum the NIC has verified.
+  // Set by the caller for frames whose TCP checksum the NIC has verified. What comes out of a tunnel or out of fragments is
+  // verified all the same: the NIC has seen only the outside.
   void trust_checksums(bool trusted);
+
+  FragmentLosses fragment_losses() const;
 
  private:
   struct State;
