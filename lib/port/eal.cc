@@ -2,7 +2,6 @@
 #include "port/eal.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,14 +12,14 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <string_view>
 
 #include <fmt/format.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_log.h>
 #include <rte_pci.h>
+
+#include "port/captured_log.h"
 
 namespace {
 
@@ -49,34 +48,6 @@ namespace mptap::port {
 namespace {
 
 std::atomic<bool> was_started{false};
-
-// What DPDK says while it starts, to be told only if the start fails.
-class CapturedLog {
- public:
-  CapturedLog() : file_(open_memstream(&text_, &size_)) {
-    if (file_ != nullptr) rte_openlog_stream(file_);
-  }
-  ~CapturedLog() {
-    rte_openlog_stream(stderr);
-    if (file_ != nullptr) fclose(file_);
-    free(text_);
-  }
-  CapturedLog(const CapturedLog&) = delete;
-  CapturedLog& operator=(const CapturedLog&) = delete;
-
-  std::string last_line() {
-    if (file_ == nullptr || fflush(file_) != 0) return {};
-    std::string_view text(text_, size_);
-    while (!text.empty() && text.back() == '\n') text.remove_suffix(1);
-    text.remove_prefix(text.rfind('\n') + 1);
-    return std::string(text.starts_with("EAL: ") ? text.substr(5) : text);
-  }
-
- private:
-  char* text_ = nullptr;
-  size_t size_ = 0;
-  FILE* file_;
-};
 
 std::string join(const std::vector<unsigned>& numbers) {
   return fmt::format("{}", fmt::join(numbers, ","));
