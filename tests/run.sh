@@ -116,6 +116,7 @@ meson_suites() { # NAME DIR SUITE...
 }
 
 # A sanitizer's finding ends the test; DPDK and Hyperscan keep what they allocate for the life of the process.
+export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-16
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:${ASAN_OPTIONS:-}
 export LSAN_OPTIONS=suppressions=$root/tests/support/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1

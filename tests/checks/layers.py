@@ -11,7 +11,7 @@ import sources
 
 ALLOWED = {
     "packet": [],
-    "mptcp": [],
+    "mptcp": ["packet/address.h"],
     "event": ["packet/address.h"],
     "rules": ["packet/address.h"],
     "stream": [],
