@@ -18,56 +18,40 @@ namespace {
 
 std::string_view name(Join join) {
   switch (join) {
-    case Join::kInitial:
-      return "initial";
-    case Join::kVerified:
-      return "verified";
-    case Join::kFailed:
-      return "failed";
-    case Join::kUnverified:
-      break;
+    case Join::kInitial: return "initial";
+    case Join::kVerified: return "verified";
+    case Join::kFailed: return "failed";
+    case Join::kUnverified: break;
   }
   return "unverified";
 }
 
 std::string_view name(End end) {
   switch (end) {
-    case End::kDataFin:
-      return "data_fin";
-    case End::kFastClose:
-      return "fast_close";
-    case End::kReset:
-      return "reset";
-    case End::kTimeout:
-      return "timeout";
-    case End::kOpen:
-      break;
+    case End::kDataFin: return "data_fin";
+    case End::kFastClose: return "fast_close";
+    case End::kReset: return "reset";
+    case End::kTimeout: return "timeout";
+    case End::kOpen: break;
   }
   return "open";
 }
 
 std::string_view name(State state) {
   switch (state) {
-    case State::kHandshake:
-      return "handshake";
-    case State::kEstablished:
-      return "established";
-    case State::kClosing:
-      return "closing";
-    case State::kClosed:
-      break;
+    case State::kHandshake: return "handshake";
+    case State::kEstablished: return "established";
+    case State::kClosing: return "closing";
+    case State::kClosed: break;
   }
   return "closed";
 }
 
 std::string_view name(Level level) {
   switch (level) {
-    case Level::kInfo:
-      return "info";
-    case Level::kWarning:
-      return "warning";
-    case Level::kError:
-      break;
+    case Level::kInfo: return "info";
+    case Level::kWarning: return "warning";
+    case Level::kError: break;
   }
   return "error";
 }

@@ -125,8 +125,14 @@ bool parse_add_addr(const uint8_t* p, uint8_t length, Options& out) {
   } else {
     r.echo = (low & 0x01) != 0;
     switch (length) {
-      case 8: case 10: case 16: case 18: break;
-      case 20: case 22: case 28: case 30: v6 = true; break;
+      case 8:
+      case 10:
+      case 16:
+      case 18: break;
+      case 20:
+      case 22:
+      case 28:
+      case 30: v6 = true; break;
       default: return false;
     }
     const uint8_t base = v6 ? 20 : 8;
@@ -151,16 +157,13 @@ bool parse_mptcp(const uint8_t* p, uint8_t length, uint8_t flags, bool has_paylo
   if (length < 3) return false;
   const uint8_t subtype = p[2] >> 4;
   switch (static_cast<Subtype>(subtype)) {
-    case Subtype::kCapable:
-      return length >= 4 && parse_capable(p, length, flags, has_payload, out);
-    case Subtype::kJoin:
-      return length >= 12 && parse_join(p, length, flags, out);
+    case Subtype::kCapable: return length >= 4 && parse_capable(p, length, flags, has_payload, out);
+    case Subtype::kJoin: return length >= 12 && parse_join(p, length, flags, out);
     case Subtype::kDss:
       if (parse_dss(p, length, out)) return true;
       out.present |= Options::kBadDss;
       return false;
-    case Subtype::kAddAddr:
-      return length >= 8 && parse_add_addr(p, length, out);
+    case Subtype::kAddAddr: return length >= 8 && parse_add_addr(p, length, out);
     case Subtype::kRemoveAddr:
       if (length < 4 || length > 3 + 17) return false;
       out.remove_addr.count = static_cast<uint8_t>(length - 3);
@@ -241,17 +244,12 @@ void parse_options(std::span<const uint8_t> bytes, uint8_t tcp_flags, bool has_p
         }
         break;
       case 19:
-      case 29:
-        out.present |= Options::kMd5OrAo;
-        break;
-      case 34:
-        out.present |= Options::kFastOpen;
-        break;
+      case 29: out.present |= Options::kMd5OrAo; break;
+      case 34: out.present |= Options::kFastOpen; break;
       case kOptionKind:
         if (!parse_mptcp(p, length, tcp_flags, has_payload, out)) out.present |= Options::kMalformedMptcp;
         break;
-      default:
-        break;
+      default: break;
     }
     p += length;
   }

@@ -8,7 +8,9 @@
 namespace mptap::mptcp {
 namespace {
 
-uint8_t subtype_byte(Subtype s, uint8_t low) { return static_cast<uint8_t>(static_cast<uint8_t>(s) << 4 | low); }
+uint8_t subtype_byte(Subtype s, uint8_t low) {
+  return static_cast<uint8_t>(static_cast<uint8_t>(s) << 4 | low);
+}
 
 }  // namespace
 

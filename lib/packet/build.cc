@@ -122,16 +122,11 @@ void put_tcp(uint8_t* const header, const FrameSpec& spec, uint32_t options_size
 
 const char* build_error_text(BuildError error) {
   switch (error) {
-    case BuildError::kMixedFamilies:
-      return "source and destination are not of one address family";
-    case BuildError::kTooManyTags:
-      return "more than two VLAN tags";
-    case BuildError::kOptionsTooLong:
-      return "more than 40 bytes of TCP options";
-    case BuildError::kPayloadTooLong:
-      return "payload longer than an IP packet can be";
-    case BuildError::kBufferTooSmall:
-      return "the buffer is smaller than the frame";
+    case BuildError::kMixedFamilies: return "source and destination are not of one address family";
+    case BuildError::kTooManyTags: return "more than two VLAN tags";
+    case BuildError::kOptionsTooLong: return "more than 40 bytes of TCP options";
+    case BuildError::kPayloadTooLong: return "payload longer than an IP packet can be";
+    case BuildError::kBufferTooSmall: return "the buffer is smaller than the frame";
   }
   return "unknown";
 }

@@ -113,7 +113,8 @@ std::unique_ptr<Fragments::Table> Fragments::Table::make(uint32_t max_flows, uin
   const std::string name = "fragments" + std::to_string(made++);
   auto t = std::make_unique<Table>();
   const uint32_t flows = std::max(max_flows, 1u);
-  t->pool = rte_pktmbuf_pool_create(name.c_str(), std::max(flows * 2, kMinBuffers) + 1, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  t->pool =
+      rte_pktmbuf_pool_create(name.c_str(), std::max(flows * 2, kMinBuffers) + 1, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
   rte_hash_parameters parameters{};
   parameters.name = name.c_str();
   parameters.entries = std::max(flows, 8u);
@@ -327,18 +328,13 @@ Reason reassemble(Parse& p, Fragment& f, View contents, Datagram& whole) {
 bool worth_holding(const DecodeConfig& c, uint8_t protocol) {
   switch (protocol) {
     case 6:
-    case 51:
-      return true;
-    case 17:
-      return c.vxlan || c.geneve;
-    case 47:
-      return c.gre || c.erspan;
+    case 51: return true;
+    case 17: return c.vxlan || c.geneve;
+    case 47: return c.gre || c.erspan;
     case 4:
     case 41:
-    case 137:
-      return c.ip_in_ip;
-    default:
-      return false;
+    case 137: return c.ip_in_ip;
+    default: return false;
   }
 }
 

@@ -31,7 +31,8 @@ struct Datagram {
   uint8_t next = 0, ttl = 0, dscp_ecn = 0;  // of its first fragment
 };
 
-// Bounded by config.max_fragment_flows datagrams and twice as many packet buffers of 2 KiB (at least 512); when full, the oldest datagram goes.
+// Bounded by config.max_fragment_flows datagrams and twice as many packet buffers of 2 KiB (at least 512); when full, the oldest
+// datagram goes.
 class Fragments {
  public:
   explicit Fragments(const DecodeConfig& config);

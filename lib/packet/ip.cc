@@ -139,12 +139,9 @@ Reason parse_ipv6_payload(Parse& p, uint8_t next, View v, bool reassembled) {
 
 Reason parse_upper(Parse& p, uint8_t protocol, View v) {
   switch (protocol) {
-    case 6:
-      return parse_tcp(p, v);
-    case 17:
-      return parse_udp(p, v);
-    case 47:
-      return parse_gre(p, v);
+    case 6: return parse_tcp(p, v);
+    case 17: return parse_udp(p, v);
+    case 47: return parse_gre(p, v);
     case 4:
     case 41:
     case 137:
@@ -158,8 +155,7 @@ Reason parse_upper(Parse& p, uint8_t protocol, View v) {
       v.skip(size);
       return parse_upper(p, next, v);
     }
-    default:
-      return Reason::kNotTcp;
+    default: return Reason::kNotTcp;
   }
 }
 

@@ -17,10 +17,8 @@ Reason parse_null(Parse& p, View v) {
     case 10:
     case 24:
     case 28:
-    case 30:
-      return parse_ip(p, v);
-    default:
-      return Reason::kNotIp;
+    case 30: return parse_ip(p, v);
+    default: return Reason::kNotIp;
   }
 }
 
@@ -62,15 +60,11 @@ Reason parse_ppp(Parse& p, View v) {
     v.skip(2);
   }
   switch (protocol) {
-    case 0x0021:
-      return parse_ether_type(p, 0x0800, v);
-    case 0x0057:
-      return parse_ether_type(p, 0x86dd, v);
+    case 0x0021: return parse_ether_type(p, 0x0800, v);
+    case 0x0057: return parse_ether_type(p, 0x86dd, v);
     case 0x0281:
-    case 0x0283:
-      return parse_mpls(p, v);
-    default:
-      return Reason::kNotIp;
+    case 0x0283: return parse_mpls(p, v);
+    default: return Reason::kNotIp;
   }
 }
 
@@ -84,34 +78,23 @@ Reason parse_ether_type(Parse& p, uint16_t type, View v) {
     v.skip(4);
   }
   switch (type) {
-    case 0x0800:
-      return parse_ipv4_header(p, v);
-    case 0x86dd:
-      return parse_ipv6(p, v);
+    case 0x0800: return parse_ipv4_header(p, v);
+    case 0x86dd: return parse_ipv6(p, v);
     case 0x8847:
-    case 0x8848:
-      return parse_mpls(p, v);
-    case 0x8864:
-      return parse_pppoe_session(p, v);
-    default:
-      return Reason::kNotIp;
+    case 0x8848: return parse_mpls(p, v);
+    case 0x8864: return parse_pppoe_session(p, v);
+    default: return Reason::kNotIp;
   }
 }
 
 Reason parse_link(Parse& p, LinkType link, View v) {
   switch (link) {
-    case LinkType::kEthernet:
-      return parse_ethernet(p, v);
-    case LinkType::kLinuxCooked:
-      return parse_cooked(p, v, 16, 14);
-    case LinkType::kLinuxCookedV2:
-      return parse_cooked(p, v, 20, 0);
-    case LinkType::kRawIp:
-      return parse_ip(p, v);
-    case LinkType::kPpp:
-      return parse_ppp(p, v);
-    case LinkType::kNull:
-      return parse_null(p, v);
+    case LinkType::kEthernet: return parse_ethernet(p, v);
+    case LinkType::kLinuxCooked: return parse_cooked(p, v, 16, 14);
+    case LinkType::kLinuxCookedV2: return parse_cooked(p, v, 20, 0);
+    case LinkType::kRawIp: return parse_ip(p, v);
+    case LinkType::kPpp: return parse_ppp(p, v);
+    case LinkType::kNull: return parse_null(p, v);
   }
   return Reason::kLinkUnsupported;
 }

@@ -26,7 +26,7 @@ inline uint32_t be32(const uint8_t* p) {
 struct View {
   const uint8_t* data;
   uint32_t captured;  // bytes that are there
-  uint32_t wire;      // bytes that were there, or as many as the layers outside say belong to it
+  uint32_t wire;  // bytes that were there, or as many as the layers outside say belong to it
 
   void skip(uint32_t n) {  // n <= captured
     data += n;

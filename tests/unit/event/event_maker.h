@@ -24,18 +24,12 @@ class EventMaker {
 
   AnyEvent make() {
     switch (below(6)) {
-      case 0:
-        return connection();
-      case 1:
-        return alert();
-      case 2:
-        return anomaly();
-      case 3:
-        return joined();
-      case 4:
-        return engine();
-      default:
-        return stats();
+      case 0: return connection();
+      case 1: return alert();
+      case 2: return anomaly();
+      case 3: return joined();
+      case 4: return engine();
+      default: return stats();
     }
   }
 
@@ -143,14 +137,10 @@ class EventMaker {
   // Small, any, and at the edges of what JSON readers take.
   uint64_t number() {
     switch (below(4)) {
-      case 0:
-        return byte();
-      case 1:
-        return (uint64_t{1} << 53) - 2 + below(4);
-      case 2:
-        return ~uint64_t{0};
-      default:
-        return integer<uint64_t>();
+      case 0: return byte();
+      case 1: return (uint64_t{1} << 53) - 2 + below(4);
+      case 2: return ~uint64_t{0};
+      default: return integer<uint64_t>();
     }
   }
   double ratio() {

@@ -234,9 +234,9 @@ TEST(Decode, BadIpv6Extensions) {
   EXPECT_EQ(decode(ipv6(60, {6, 1, 1, 4, 0, 0, 0, 0})), Reason::kIpv6BadExtension);
   EXPECT_EQ(decode(ipv6(0, {6, 0, 1})), Reason::kIpv6BadExtension);
   EXPECT_EQ(decode(ipv6(0, {6, 9, 1, 4, 0, 0, 0, 0})), Reason::kIpv6BadExtension);
-  EXPECT_EQ(decode(ipv6(0, Bytes{6, 0, 1, 9, 0, 0, 0, 0} + t)), Reason::kIpv6BadExtension);      // option longer than its header
+  EXPECT_EQ(decode(ipv6(0, Bytes{6, 0, 1, 9, 0, 0, 0, 0} + t)), Reason::kIpv6BadExtension);  // option longer than its header
   EXPECT_EQ(decode(ipv6(60, Bytes{6, 0, 0x5e, 4, 0, 0, 0, 0} + t)), Reason::kIpv6BadExtension);  // unknown, "discard"
-  EXPECT_EQ(decode(ipv6(60, Bytes{6, 0, 0x1e, 4, 0, 0, 0, 0} + t)), Reason::kTcp);               // unknown, "skip"
+  EXPECT_EQ(decode(ipv6(60, Bytes{6, 0, 0x1e, 4, 0, 0, 0, 0} + t)), Reason::kTcp);  // unknown, "skip"
 }
 
 TEST(Decode, RoutingHeaderNamesTheFinalDestination) {
