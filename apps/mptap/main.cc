@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// mptap, the operator's command: a table of sub-commands, each in its own folder.
+#include <CLI/CLI.hpp>
+
+#include "apps/mptap/command.h"
+#include "apps/mptap/harden/command.h"
+#include "apps/mptap/monitor/command.h"
+
+namespace {
+
+constexpr mptap::cli::AddCommand kCommands[] = {
+    mptap::harden::add_command,
+    mptap::monitor::add_command,
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Finds, follows and stops Multipath TCP."};
+  app.set_version_flag("--version", "mptap " MPTAP_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit code: 0 done; 1 the answer is no (each command's help says to what); 2 wrong call; 3 it could not be done.");
+  mptap::cli::Action action;
+  for (const auto add : kCommands) add(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? mptap::cli::kDone : mptap::cli::kWrongCall;
+  }
+  return action();
+}
