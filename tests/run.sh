@@ -80,7 +80,11 @@ run_counted() { # NAME COMMAND...
 meson_setup() { # DIR [OPTION...]
   local dir=$1
   shift
-  if [ -f "$dir/build.ninja" ]; then meson configure "$dir" "$@"; else meson setup "$dir" "$@"; fi
+  if [ -f "$dir/build.ninja" ]; then
+    meson configure "$dir" "$@" && ninja -C "$dir" build.ninja
+  else
+    meson setup "$dir" "$@"
+  fi
 }
 
 # Sets up and builds once per directory; says what went wrong and counts it.

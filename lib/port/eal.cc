@@ -131,6 +131,7 @@ tl::expected<Eal, std::string> Eal::start(const EalOptions& options) {
 
   std::vector<std::string> args = arguments(options);
   std::vector<char*> argv;
+  argv.reserve(args.size());
   for (std::string& arg : args) argv.push_back(arg.data());
 
   CapturedLog log;
