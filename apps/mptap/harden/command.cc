@@ -27,8 +27,7 @@ Which one?
   off      For hosts that you administer: programs get no MPTCP socket. Listeners that run go on until restarted.
   limits   MPTCP stays, on one path: a tap on that path sees all of it.
 Rules act on SYNs, so that running connections live on; --all-packets acts on those too: connections with one path fall
-back to TCP, those with several break. A stripped MP_JOIN reaches the server's program as a TCP connection that is reset at
-once; with --joins prefer reject.
+back to TCP. With --joins connections stay MPTCP on one path; the programs at both ends notice nothing.
 
   mptap harden --check --json
   mptap harden off --apply

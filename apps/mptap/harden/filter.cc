@@ -40,7 +40,7 @@ std::string nft_chain(const FilterSpec& spec, std::string_view name, std::string
     if (in) guards.push_back(nft_set("iifname", spec.interfaces, true));
     if (out) guards.push_back(nft_set("oifname", spec.interfaces, true));
   }
-  // Rejecting and dropping belong where an administrator's other filter rules are; stripping must come before whoever looks.
+  // Rejecting and dropping belong where an administrator's other filter rules are; the others come before them.
   const bool filter = spec.effect == Effect::kReject || spec.effect == Effect::kDrop;
   std::string text = fmt::format("\tchain {} {{\n\t\ttype filter hook {} priority {}; policy accept;\n", name, hook,
                                  filter ? "filter" : "mangle");
@@ -157,7 +157,8 @@ std::string nft_rules(const FilterSpec& spec) {
     }
     text += "\t}\n";
   }
-  if (spec.effect == Effect::kReject || spec.effect == Effect::kDrop) {
+  if (spec.effect != Effect::kStrip) {
+    // Each packet passes one of the three, so that a router logs it once; RSTs can be sent from these only.
     if (spec.inbound) text += nft_chain(spec, "inbound", "input", true, false);
     text += nft_chain(spec, "through", "forward", spec.inbound, spec.outbound);
     if (spec.outbound) text += nft_chain(spec, "outbound", "output", false, true);
@@ -175,7 +176,7 @@ std::string nft_removal() {
 tl::expected<std::string, std::string> iptables_script(const FilterSpec& spec) {
   if (spec.joins_only)
     return tl::unexpected(std::string("--joins needs the option's subtype, which iptables cannot match: use --tool nft"));
-  const char* const table = spec.effect == Effect::kReject || spec.effect == Effect::kDrop ? "filter" : "mangle";
+  const char* const table = spec.effect == Effect::kStrip ? "mangle" : "filter";
   std::string text = iptables_removal() + "set -e\n";
   for (const auto& hook : kIptablesHooks)
     if (std::string_view(hook.table) == table && ((hook.in && spec.inbound) || (hook.out && spec.outbound)))
