@@ -13,8 +13,8 @@
 
 namespace mptap::rules {
 
-struct Rule;     // rule.h
-class Ruleset;   // ruleset.h: immutable, shared between workers, swapped whole
+struct Rule;    // rule.h
+class Ruleset;  // ruleset.h: immutable, shared between workers, swapped whole
 
 // The bytes of the stream that are still at hand. Asked only when a candidate is to be confirmed.
 class History {
@@ -36,11 +36,15 @@ struct Hit {
 };
 
 // Scratch space of one worker: pass the same one to every scanner of that worker.
-class Scratch;
+class Scratch;  // scratch.h
 
+// The hits of a stream depend on its bytes and holes, never on the chunks in which they come, as long as history goes back
+// by Ruleset::lookback(). A rule that needs bytes after its match (endswith, negated contents, pcre) is reported when they
+// have come, or when a hole or finish() says that they will not. hits is appended to, in the order of the match ends.
 class Scanner {
  public:
-  // Rules whose header cannot match this flow are never reported. The scanner keeps the ruleset alive.
+  // Rules whose header cannot match this flow are never reported. The scanner keeps the ruleset alive; a Hit's rule lives
+  // as long as the ruleset.
   Scanner(std::shared_ptr<const Ruleset> ruleset, const FlowContext& flow);
   ~Scanner();
   Scanner(Scanner&&) noexcept;
@@ -48,12 +52,21 @@ class Scanner {
 
   // bytes continue the stream at offset (which follows what was scanned before, or gap()). history must hold bytes, too.
   void scan(uint64_t offset, std::span<const uint8_t> bytes, const History& history, Scratch& scratch, std::vector<Hit>& hits);
-  // The stream goes on at offset after a hole: nothing matches across, absolute offsets stay true.
+  // The stream goes on at offset after a hole: nothing matches across, absolute offsets stay true. What waited for bytes is
+  // decided by the next scan() or finish(), for which history should still hold the bytes before the hole.
   void gap(uint64_t offset);
+  // The stream ends at offset, and no byte will come: whatever waits for more is decided, endswith and $ hold there (unless
+  // the bytes before offset are missing). Call it once; the scanner is inactive afterwards.
+  void finish(uint64_t offset, const History& history, Scratch& scratch, std::vector<Hit>& hits);
   // Another reading of a place: bytes alone, as if they stood at offset; leaves the stream's own state untouched.
   void scan_candidate(uint64_t offset, std::span<const uint8_t> bytes, Scratch& scratch, std::vector<Hit>& hits);
 
-  bool active() const;  // false: no loaded rule can match this flow; scan() returns at once
+  bool active() const;  // false: no loaded rule can match this flow (any more); scan() returns at once
+  // A pass rule has matched: from the end of its match on nothing is reported. It is for the engine to tell the other
+  // direction's scanner, by dropping it.
+  bool passed() const;
+  // Heap bytes that this scanner holds.
+  size_t memory() const;
 
  private:
   struct State;
