@@ -5,12 +5,14 @@
 #include "apps/mptap/command.h"
 #include "apps/mptap/harden/command.h"
 #include "apps/mptap/monitor/command.h"
+#include "apps/mptap/read/command.h"
 
 namespace {
 
 constexpr mptap::cli::AddCommand kCommands[] = {
     mptap::harden::add_command,
     mptap::monitor::add_command,
+    mptap::read::add_command,
 };
 
 }  // namespace

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way of a packet: decode, look up, advance the subflow, hand its units to the connection.
+#include "worker/engine.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "rules/scratch.h"
+#include "worker/engine_state.h"
+
+namespace mptap::worker {
+
+using mptcp::Options;
+using packet::Reason;
+using packet::TcpSegment;
+using subflow::FlowKey;
+using subflow::FlowTable;
+
+namespace {
+
+constexpr size_t kBurst = 32;
+
+bool within(const packet::Frame& f, const uint8_t* p) {
+  return p >= f.data && p <= f.data + f.captured;
+}
+
+}  // namespace
+
+tl::expected<std::unique_ptr<Engine>, std::string> Engine::create(const EngineConfig& config,
+                                                                  std::shared_ptr<const rules::Ruleset> rules,
+                                                                  Listener& listener) {
+  auto table = FlowTable::create(config.max_subflows);
+  if (!table) return tl::unexpected(table.error());
+  return std::unique_ptr<Engine>(new Engine(config, std::move(rules), listener, std::move(*table)));
+}
+
+Engine::Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset> rules, Listener& listener, FlowTable table)
+    : config_(config),
+      rules_(std::move(rules)),
+      listener_(listener),
+      decoder_(config.decode),
+      table_(std::move(table)),
+      scratch_(std::make_unique<rules::Scratch>()) {
+  if (rules_) {
+    const uint64_t wanted = std::max<uint64_t>(rules_->lookback() + 16384, config_.connection.stream.history_bytes);
+    config_.connection.stream.history_bytes = static_cast<uint32_t>(wanted);
+  }
+}
+
+Engine::~Engine() {
+  // Connections first: their streams give memory back to the pool.
+  flows_.clear();
+  slots_.clear();
+}
+
+void Engine::process(std::span<const packet::Frame> burst) {
+  std::array<TcpSegment, kBurst> segments;
+  std::array<FlowKey, kBurst> keys;
+  std::array<uint32_t, kBurst> slots;
+  size_t n = 0;
+  const auto run = [&] {
+    table_.find(std::span(keys).first(n), slots);
+    for (size_t i = 0; i < n; ++i) process_tcp(segments[i], keys[i], slots[i]);
+    n = 0;
+  };
+  for (const packet::Frame& frame : burst) {
+    ++counters_.frames;
+    counters_.bytes += frame.wire;
+    const Reason reason = decoder_.decode(frame, segments[n]);
+    ++counters_.decode[static_cast<size_t>(reason)];
+    if (reason != Reason::kTcp) {
+      if (frame.timestamp_ns > now_ && n == 0) advance(frame.timestamp_ns);
+      continue;
+    }
+    keys[n] = FlowKey(segments[n]);
+    // A reassembled datagram lies in the decoder's buffer until its next call.
+    const bool borrowed = segments[n].payload_size > 0 && !within(frame, segments[n].payload);
+    if (++n == kBurst || borrowed) run();
+  }
+  if (n > 0) run();
+  flush_dirty();
+}
+
+void Engine::advance(uint64_t now) {
+  if (now <= now_) return;
+  now_ = now;
+  wheel_.advance(now_, [this](Timer& t) { fire(t); });
+}
+
+void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index) {
+  if (s.timestamp_ns > now_) advance(s.timestamp_ns);
+  Options options;
+  mptcp::parse_options(s.option_bytes(), s.flags, s.payload_size > 0, options);
+  // What the burst's earlier packets have done is not in the bulk lookup.
+  if (index == FlowTable::kNone || !flows_[index] || flows_[index]->key.bytes != key.bytes) index = table_.find(key);
+  const bool opening = (s.flags & (packet::kSyn | packet::kAck | packet::kRst)) == packet::kSyn;
+  if (index != FlowTable::kNone && opening) {
+    Flow& f = *flows_[index];
+    const bool from_initiator = key.swapped == f.initiator_swapped;
+    const bool fresh =
+        f.ignored || (from_initiator ? f.subflow.is_new_connection(s) : f.subflow.phase == subflow::Phase::kClosed);
+    if (fresh && !f.parked) {
+      end_flow(f);
+      index = FlowTable::kNone;
+    }
+  }
+  if (index == FlowTable::kNone) {
+    index = begin_flow(s, options, key);
+    if (index == FlowTable::kNone) return;
+  }
+  Flow& f = *flows_[index];
+  const int direction = key.swapped == f.initiator_swapped ? 0 : 1;
+  if (f.ignored) {
+    ++counters_.ignored_plain_tcp;
+    return;
+  }
+  if (f.parked) return park(f, s, direction);
+  feed(f, s, options, direction);
+}
+
+uint32_t Engine::begin_flow(const TcpSegment& s, const Options& o, const FlowKey& key) {
+  const bool syn = (s.flags & packet::kSyn) != 0, ack = (s.flags & packet::kAck) != 0;
+  const bool third_ack = !syn && o.has(Options::kCapable) && o.capable.length >= 20;
+  if (!syn && s.payload_size == 0 && !third_ack) {
+    ++counters_.ignored_no_flow;
+    return FlowTable::kNone;
+  }
+  const bool join = o.has(Options::kJoin) && syn && !ack;
+  const bool offered = o.has(Options::kCapable);
+  if (!join && !offered && !config_.inspect_tcp) {
+    ++counters_.ignored_plain_tcp;
+    return FlowTable::kNone;
+  }
+  // Who opened it, where the SYN was not seen: the SYN/ACK's receiver, else the higher port.
+  bool from_initiator = syn ? !ack : third_ack || s.src.port >= s.dst.port;
+
+  uint32_t index;
+  if (!free_flows_.empty()) {
+    index = free_flows_.back();
+  } else {
+    index = static_cast<uint32_t>(flows_.size());
+  }
+  if (index >= config_.max_subflows || !table_.insert(key, index)) {
+    ++counters_.dropped_subflow_limit;
+    return FlowTable::kNone;
+  }
+  if (!free_flows_.empty()) {
+    free_flows_.pop_back();
+  } else {
+    flows_.emplace_back();
+  }
+  flows_[index] = std::make_unique<Flow>(config_.tcp, pool_);
+  Flow& f = *flows_[index];
+  f.index = index;
+  f.key = key;
+  f.initiator_swapped = from_initiator ? key.swapped : !key.swapped;
+  f.initiator = from_initiator ? s.src : s.dst;
+  f.responder = from_initiator ? s.dst : s.src;
+  ++counters_.subflows;
+  if (join ? begin_join(f, s, o) : open_plain_or_capable(f, s, o, offered)) return index;
+  end_flow(f);
+  return FlowTable::kNone;
+}
+
+bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options&, bool offered) {
+  Slot* slot = new_slot(s.timestamp_ns);
+  if (!slot) {
+    ++counters_.dropped_connection_limit;
+    return false;
+  }
+  connection::Connection& c = slot->connection;
+  f.member = &c.open(f.initiator, f.responder, s.timestamp_ns, s.number,
+                     offered ? connection::Mode::kUndecided : connection::Mode::kPlain);
+  if (!offered && !(s.flags & packet::kSyn)) c.fallback_reason = "picked_up_midstream";
+  f.slot = slot->index;
+  slot->flows.push_back(f.index);
+  name_connection(*slot);
+  arm(*slot);
+  return true;
+}
+
+void Engine::feed(Flow& f, const TcpSegment& s, const Options& o, int direction) {
+  connection::Connection& c = slots_[f.slot]->connection;
+  c.last_ns = std::max(c.last_ns, s.timestamp_ns);
+  c.last_number = s.number;
+  ++c.packets;
+  outbox_.clear(pool_);
+  f.subflow.advance(s, o, direction, outbox_);
+  if (outbox_.span_copy) {
+    ++c.span_duplicates;
+    ++counters_.span_copies;
+  } else {
+    ++counters_.inspected;
+    const int dir = direction ^ (f.member->reversed ? 1 : 0);
+    ++f.member->packets[dir];
+    f.member->bytes[dir] += s.payload_size;
+  }
+  consume(f);
+}
+
+void Engine::consume(Flow& f) {
+  Slot& slot = *slots_[f.slot];
+  for (const auto& r : outbox_.reports) slot.connection.on_report(*f.member, r);
+  for (const auto& u : outbox_.units) slot.connection.on_unit(*f.member, u);
+  outbox_.clear(pool_);
+  if (f.subflow.waiting()) on_stir(slot.connection);
+  resolve_tokens();
+}
+
+void Engine::end_flow(Flow& f) {
+  table_.erase(f.key);
+  if (f.parked) forget_parked(f);
+  const uint32_t index = f.index;
+  if (f.slot != kNoSlot) {
+    Slot& slot = *slots_[f.slot];
+    outbox_.clear(pool_);
+    f.subflow.close(outbox_);
+    for (const auto& u : outbox_.units) slot.connection.on_unit(*f.member, u);
+    outbox_.clear(pool_);
+    std::erase(slot.flows, index);
+    // The ports are used again: a connection without subflows has nothing to wait for.
+    if (slot.flows.empty()) emit_record(slot, false);
+  }
+  flows_[index].reset();
+  free_flows_.push_back(index);
+}
+
+}  // namespace mptap::worker

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main job on one core: frames in, records, alerts, anomalies and streams out. Owns the subflows and connections that it
+// sees; time is the packets' time. Not thread-safe; needs the EAL.
+//
+//   decode -> flow table (bulk) -> Subflow::advance -> Connection::on_unit -> Stream -> Scanner -> Listener
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <absl/container/flat_hash_map.h>
+#include <tl/expected.hpp>
+
+#include "connection/connection.h"
+#include "event/record.h"
+#include "packet/decode.h"
+#include "rules/ruleset.h"
+#include "rules/scanner.h"
+#include "stream/block_pool.h"
+#include "subflow/flow_table.h"
+#include "subflow/subflow.h"
+#include "worker/timer_wheel.h"
+
+namespace mptap::worker {
+
+struct EngineConfig {
+  packet::DecodeConfig decode;
+  subflow::TcpConfig tcp;
+  connection::ConnectionConfig connection;
+  bool inspect_tcp = true;        // follow plain TCP connections too
+  bool candidates = true;         // scan the other readings of ambiguous places
+  bool sha256 = false;
+  bool streams = false;           // give delivered bytes to Listener::on_stream
+  uint32_t max_subflows = 1u << 18;
+  uint32_t max_connections = 1u << 18;
+  uint64_t hold_bytes = 1ull << 30;      // reassembly memory of all connections
+  uint64_t history_bytes = 256ull << 20;  // delivered bytes kept at hand, all streams together
+  uint64_t half_open_ns = 30'000'000'000;
+  uint64_t idle_ns = 3'600'000'000'000;
+  uint64_t closed_ns = 10'000'000'000;   // how long a closed connection waits for stragglers
+  uint64_t park_ns = 1'000'000'000;      // a join waits so long for its connection
+  uint32_t max_parked = 4096;
+  uint32_t parked_bytes = 1u << 20;      // payload of one parked join
+  uint32_t alerts_per_rule = 16;         // per stream; further ones are counted
+  uint32_t payload_context = 256;        // bytes before and after the match in an alert; 0: no payload
+};
+
+// What comes out. Called on the engine's thread.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual void on_record(const event::ConnectionRecord& record) = 0;
+  virtual void on_alert(const event::Alert& alert) = 0;
+  virtual void on_anomaly(const event::Anomaly& anomaly) = 0;
+  virtual void on_joined(const event::SubflowJoined&) {}
+  // Only with EngineConfig::streams. offset counts bytes in holes; pieces cover bytes: who brought what.
+  virtual void on_stream(const connection::Connection&, int /*direction*/, uint64_t /*offset*/,
+                         std::span<const uint8_t> /*bytes*/) {}
+};
+
+// Every frame ends in exactly one of these.
+struct EngineCounters {
+  uint64_t frames = 0, bytes = 0;
+  std::array<uint64_t, static_cast<size_t>(packet::Reason::kCount)> decode{};  // [kTcp]: the sum of the following
+  uint64_t inspected = 0;          // went to a subflow
+  uint64_t span_copies = 0;        // the tap's second copy of a packet
+  uint64_t ignored_no_flow = 0;    // no connection that it could belong to, and nothing to begin one
+  uint64_t ignored_plain_tcp = 0;  // plain TCP, not inspected by configuration
+  uint64_t dropped_subflow_limit = 0, dropped_connection_limit = 0, dropped_park_limit = 0;
+  // not per frame
+  uint64_t connections = 0, subflows = 0, joins_verified = 0, joins_failed = 0, joins_parked = 0, alerts = 0,
+           alerts_suppressed = 0, anomalies = 0, delivered_bytes = 0;
+};
+
+class Engine final : private connection::Observer {
+ public:
+  static tl::expected<std::unique_ptr<Engine>, std::string> create(const EngineConfig& config,
+                                                                   std::shared_ptr<const rules::Ruleset> rules,
+                                                                   Listener& listener);
+  ~Engine() override;
+
+  void process(std::span<const packet::Frame> burst);
+  // Time passes without packets.
+  void advance(uint64_t now_ns);
+  // The input is over: every connection is closed and its record given out, in the order of their first packets.
+  void finish();
+
+  const EngineCounters& counters() const { return counters_; }
+  uint64_t memory_held() const { return pool_.in_use(); }
+  size_t open_connections() const { return connections_open_; }
+  uint64_t now_ns() const { return now_; }
+
+ private:
+  struct ParkedPacket;
+  struct Flow;      // a subflow and where it belongs
+  struct Slot;      // a connection and what the worker keeps beside it
+  struct Side;      // one direction's scanner and hash
+
+  Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset> rules, Listener& listener, subflow::FlowTable table);
+
+  void process_tcp(const packet::TcpSegment& s, const subflow::FlowKey& key, uint32_t slot);
+  uint32_t begin_flow(const packet::TcpSegment& s, const mptcp::Options& o, const subflow::FlowKey& key);
+  void feed(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o, int direction);
+  void consume(Flow& f);
+  bool open_plain_or_capable(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o, bool offered);
+  // engine_join.cc
+  bool begin_join(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o);
+  bool attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now);
+  Slot* orphan_group(uint32_t token, uint64_t now);
+  void park(Flow& f, const packet::TcpSegment& s, int direction);
+  void unpark(Flow& f, Slot& slot);
+  void unpark_alone(Flow& f);
+  void forget_parked(Flow& f);
+  void resolve_tokens();
+  // engine_lifecycle.cc
+  Slot* new_slot(uint64_t now);
+  void name_connection(Slot& slot);
+  Slot* slot_of(const connection::Connection& c);
+  void flush_dirty();
+  bool is_waiting(const Slot& s) const;
+  uint64_t patience(const Slot& s) const;
+  void arm(Slot& s);
+  void fire(Timer& timer);
+  void end_flow(Flow& f);
+  void emit_record(Slot& s, bool timed_out);
+  void free_slot(Slot& s);
+  // engine_inspect.cc
+  void flush(Slot& s, int direction);
+  void trim_histories();
+  void report_hits(Slot& s, int direction, bool candidate);
+  void describe_carriers(const stream::Stream& st, const rules::Hit& hit, event::Alert& alert) const;
+  static std::string finish_sha(Side& side);
+
+  // connection::Observer
+  void on_anomaly(connection::Connection& c, event::AnomalyType type, const connection::Member* member,
+                  std::optional<int> direction, std::initializer_list<connection::Number> numbers,
+                  std::string_view detail) override;
+  void on_stir(connection::Connection& c) override;
+  void on_gap(connection::Connection& c, int direction, uint64_t offset, uint64_t size) override;
+  void on_alternative(connection::Connection& c, int direction, uint64_t offset, std::span<const uint8_t> bytes) override;
+  void on_token(connection::Connection& c, uint32_t token) override;
+  void on_member(connection::Connection& c, const connection::Member& member) override;
+
+  EngineConfig config_;
+  std::shared_ptr<const rules::Ruleset> rules_;
+  Listener& listener_;
+  stream::BlockPool pool_;
+  packet::Decoder decoder_;
+  subflow::FlowTable table_;
+  TimerWheel wheel_;
+  EngineCounters counters_;
+  uint64_t now_ = 0;
+  uint64_t serial_ = 0;
+  size_t connections_open_ = 0;
+  std::vector<std::unique_ptr<Flow>> flows_;
+  std::vector<uint32_t> free_flows_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<uint32_t> free_slots_;
+  std::vector<uint32_t> dirty_;
+  std::vector<uint32_t> tokens_due_;  // tokens that became known in this packet
+  absl::flat_hash_map<uint32_t, std::vector<uint32_t>> tokens_;   // token -> connections, newest last
+  absl::flat_hash_map<uint32_t, uint32_t> orphans_;               // token -> group of joins without a connection
+  absl::flat_hash_map<uint32_t, std::vector<uint32_t>> parked_;   // token -> flows that wait
+  uint32_t parked_count_ = 0;
+  subflow::Outbox outbox_;
+  std::unique_ptr<rules::Scratch> scratch_;
+  std::vector<rules::Hit> hits_;
+  std::vector<uint8_t> candidate_bytes_;
+  struct HistoryUse {
+    uint32_t slot;
+    uint64_t serial, stamp;
+  };
+  std::deque<HistoryUse> history_order_;  // by last delivery
+  uint64_t history_total_ = 0;
+};
+
+}  // namespace mptap::worker

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joins: to which connection a subflow belongs. By the token alone where one connection bears it, by the HMAC of the SYN/ACK
+// where several do; a join that comes before its connection waits, bounded in number, bytes and packet time.
+#include <algorithm>
+
+#include "worker/engine_state.h"
+
+namespace mptap::worker {
+
+using event::AnomalyType;
+using mptcp::Options;
+using packet::TcpSegment;
+
+bool Engine::begin_join(Flow& f, const TcpSegment& s, const Options& o) {
+  const uint32_t token = o.join.token;
+  const auto it = tokens_.find(token);
+  const size_t candidates = it == tokens_.end() ? 0 : it->second.size();
+  if (candidates == 1) return attach(f, *slots_[it->second.front()], o.join, s.timestamp_ns);
+  if (candidates == 0) {
+    if (const auto group = orphans_.find(token); group != orphans_.end()) {
+      return attach(f, *slots_[group->second], o.join, s.timestamp_ns);
+    }
+  }
+  if (parked_count_ >= config_.max_parked) {
+    ++counters_.dropped_park_limit;
+    if (candidates > 0) return attach(f, *slots_[it->second.back()], o.join, s.timestamp_ns);
+    Slot* group = orphan_group(token, s.timestamp_ns);
+    return group && attach(f, *group, o.join, s.timestamp_ns);
+  }
+  f.parked = std::make_unique<Flow::Parked>();
+  f.parked->token = token;
+  f.parked->syn = o.join;
+  f.parked->timer.kind = kParkTimer;
+  f.parked->timer.slot = f.index;
+  wheel_.arm(f.parked->timer, s.timestamp_ns + config_.park_ns);
+  parked_[token].push_back(f.index);
+  ++parked_count_;
+  ++counters_.joins_parked;
+  return true;
+}
+
+bool Engine::attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now) {
+  connection::Connection& c = slot.connection;
+  const bool reversed = c.reversed_for(syn.token).value_or(false);
+  const packet::Endpoint& client = reversed ? f.responder : f.initiator;
+  const packet::Endpoint& server = reversed ? f.initiator : f.responder;
+  f.member = c.join(client, server, reversed, syn, now);
+  if (!f.member) {
+    ++counters_.dropped_subflow_limit;
+    return false;
+  }
+  f.slot = slot.index;
+  slot.flows.push_back(f.index);
+  if (slot.connection.id.empty()) name_connection(slot);
+  arm(slot);
+  return true;
+}
+
+Engine::Slot* Engine::orphan_group(uint32_t token, uint64_t now) {
+  if (const auto it = orphans_.find(token); it != orphans_.end()) return slots_[it->second].get();
+  Slot* slot = new_slot(now);
+  if (!slot) {
+    ++counters_.dropped_connection_limit;
+    return nullptr;
+  }
+  slot->connection.set_orphan(token);
+  orphans_[token] = slot->index;
+  return slot;
+}
+
+void Engine::park(Flow& f, const TcpSegment& s, int direction) {
+  Flow::Parked& p = *f.parked;
+  p.bytes += s.payload_size;
+  p.packets.push_back({s, {s.options, s.options + s.options_size}, {s.payload, s.payload + s.payload_size}, direction});
+  ++counters_.inspected;
+  const bool synack = direction == 1 && (s.flags & packet::kSyn);
+  if (const auto it = tokens_.find(p.token); it != tokens_.end() && synack) {
+    // Several connections bear the token: the responder's HMAC shows whose it is.
+    Options o;
+    mptcp::parse_options(s.option_bytes(), s.flags, false, o);
+    Slot* chosen = slots_[it->second.back()].get();
+    for (const uint32_t index : it->second) {
+      connection::Connection& c = slots_[index]->connection;
+      if (o.has(Options::kJoin) && o.join.length == 16 &&
+          c.accepts(o.join, p.syn.nonce, c.reversed_for(p.token).value_or(false))) {
+        chosen = slots_[index].get();
+        break;
+      }
+    }
+    return unpark(f, *chosen);
+  }
+  if (p.bytes > config_.parked_bytes || p.packets.size() > 4096) unpark_alone(f);
+}
+
+void Engine::forget_parked(Flow& f) {
+  const auto it = parked_.find(f.parked->token);
+  if (it != parked_.end()) {
+    std::erase(it->second, f.index);
+    if (it->second.empty()) parked_.erase(it);
+  }
+  --parked_count_;
+  f.parked.reset();
+}
+
+void Engine::unpark(Flow& f, Slot& slot) {
+  const auto packets = std::move(f.parked->packets);
+  const mptcp::Join syn = f.parked->syn;
+  const uint64_t now = packets.empty() ? now_ : packets.front().segment.timestamp_ns;
+  forget_parked(f);
+  if (!attach(f, slot, syn, now)) {
+    end_flow(f);
+    return;
+  }
+  if (slot.connection.first_number == 0 && !packets.empty()) slot.connection.first_number = packets.front().segment.number;
+  for (const ParkedPacket& p : packets) {
+    TcpSegment s = p.segment;
+    s.options = p.options.data();
+    s.payload = p.payload.data();
+    Options o;
+    mptcp::parse_options(s.option_bytes(), s.flags, s.payload_size > 0, o);
+    --counters_.inspected;
+    feed(f, s, o, p.direction);
+  }
+}
+
+// Nobody bears the token (or too many): the joins that bear it are a connection of their own.
+void Engine::unpark_alone(Flow& f) {
+  const uint32_t token = f.parked->token;
+  if (const auto it = tokens_.find(token); it != tokens_.end()) return unpark(f, *slots_[it->second.back()]);
+  const uint64_t now = f.parked->packets.empty() ? now_ : f.parked->packets.front().segment.timestamp_ns;
+  Slot* group = orphan_group(token, now);
+  if (!group) {
+    end_flow(f);
+    return;
+  }
+  unpark(f, *group);
+  if (!group->connection.members.empty()) {
+    on_anomaly(group->connection, AnomalyType::kJoinUnknownToken, group->connection.members.back().get(), std::nullopt,
+               {{"token", token}}, {});
+  }
+}
+
+void Engine::on_token(connection::Connection& c, uint32_t token) {
+  Slot& slot = *slot_of(c);
+  auto& bearers = tokens_[token];
+  if (!bearers.empty()) on_anomaly(c, AnomalyType::kTokenCollision, nullptr, std::nullopt, {{"token", token}}, {});
+  bearers.push_back(slot.index);
+  if (!parked_.empty()) tokens_due_.push_back(token);
+}
+
+void Engine::resolve_tokens() {
+  while (!tokens_due_.empty()) {
+    const uint32_t token = tokens_due_.back();
+    tokens_due_.pop_back();
+    const auto waiting = parked_.find(token);
+    const auto bearer = tokens_.find(token);
+    if (waiting == parked_.end() || bearer == tokens_.end()) continue;
+    const std::vector<uint32_t> flows = waiting->second;
+    for (const uint32_t index : flows) unpark(*flows_[index], *slots_[bearer->second.back()]);
+  }
+}
+
+void Engine::on_member(connection::Connection& c, const connection::Member& m) {
+  event::SubflowJoined j;
+  j.head = c.head();
+  j.head.timestamp_ns = m.start_ns;
+  j.connection_id = c.id;
+  j.version = c.version;
+  if (c.token_known[0]) j.token_client = c.tokens[0];
+  if (c.token_known[1]) j.token_server = c.tokens[1];
+  j.subflows = c.member_records();
+  listener_.on_joined(j);
+}
+
+}  // namespace mptap::worker
