@@ -328,13 +328,9 @@ Confirmer::Truth Confirmer::pcre_truth(const Pcre& pcre, uint64_t from, bool at_
     case PcreAnswer::kMatch:
       if (reuse) pcre_found_[memo] = {from + span.from - before, from + span.to - before};
       return pcre.negated ? kNo : kYes;
-    case PcreAnswer::kNoMatch:
-      return pcre.negated ? kYes : kNo;
-    case PcreAnswer::kUndecided:
-      return kOpen;
-    case PcreAnswer::kLimit:
-      ++stats_->pcre_limit;
-      return kNo;
+    case PcreAnswer::kNoMatch: return pcre.negated ? kYes : kNo;
+    case PcreAnswer::kUndecided: return kOpen;
+    case PcreAnswer::kLimit: ++stats_->pcre_limit; return kNo;
   }
   return kNo;
 }
@@ -353,16 +349,10 @@ Confirmer::Truth Confirmer::lead_truth(uint64_t end, uint64_t& from) {
   work_ += (end - start) / 16;
   switch (program_->lead->code->search_ending({view_.data + (start - view_.base) - before, to - start + before}, before,
                                               start == 0, end - start + before, subject_end, *pcre_, span)) {
-    case PcreAnswer::kMatch:
-      from = start + span.from - before;
-      return kYes;
-    case PcreAnswer::kNoMatch:
-      return kNo;
-    case PcreAnswer::kUndecided:
-      return kOpen;
-    case PcreAnswer::kLimit:
-      ++stats_->pcre_limit;
-      return kNo;
+    case PcreAnswer::kMatch: from = start + span.from - before; return kYes;
+    case PcreAnswer::kNoMatch: return kNo;
+    case PcreAnswer::kUndecided: return kOpen;
+    case PcreAnswer::kLimit: ++stats_->pcre_limit; return kNo;
   }
   return kNo;
 }

@@ -210,14 +210,10 @@ AddressValue address_value(const packet::IpAddress& address) {
 
 const char* to_string(Action action) {
   switch (action) {
-    case Action::kAlert:
-      return "alert";
-    case Action::kDrop:
-      return "drop";
-    case Action::kReject:
-      return "reject";
-    case Action::kPass:
-      return "pass";
+    case Action::kAlert: return "alert";
+    case Action::kDrop: return "drop";
+    case Action::kReject: return "reject";
+    case Action::kPass: return "pass";
   }
   return "alert";
 }

@@ -69,30 +69,17 @@ tl::expected<std::shared_ptr<const PcreCode>, std::string> PcreCode::compile(con
   std::shared_ptr<PcreCode> out(new PcreCode);
   for (const char flag : flags) {
     switch (flag) {
-      case 'i':
-        options |= PCRE2_CASELESS;
-        break;
-      case 's':
-        options |= PCRE2_DOTALL;
-        break;
-      case 'm':
-        options |= PCRE2_MULTILINE;
-        break;
-      case 'x':
-        options |= PCRE2_EXTENDED;
-        break;
-      case 'E':
-        options |= PCRE2_DOLLAR_ENDONLY;
-        break;
-      case 'G':
-        options |= PCRE2_UNGREEDY;
-        break;
+      case 'i': options |= PCRE2_CASELESS; break;
+      case 's': options |= PCRE2_DOTALL; break;
+      case 'm': options |= PCRE2_MULTILINE; break;
+      case 'x': options |= PCRE2_EXTENDED; break;
+      case 'E': options |= PCRE2_DOLLAR_ENDONLY; break;
+      case 'G': options |= PCRE2_UNGREEDY; break;
       case 'A':
         options |= PCRE2_ANCHORED;
         out->anchored_ = true;
         break;
-      default:
-        return tl::unexpected(fmt::format("unknown flag \"{}\"", flag));
+      default: return tl::unexpected(fmt::format("unknown flag \"{}\"", flag));
     }
   }
   const PatternTraits traits = pattern_traits(pattern);
@@ -195,12 +182,8 @@ PatternTraits pattern_traits(std::string_view p) {
         i = end;
         break;
       }
-      case '$':
-        traits.looks_ahead = true;
-        break;
-      case '^':
-        traits.looks_behind = true;
-        break;
+      case '$': traits.looks_ahead = true; break;
+      case '^': traits.looks_behind = true; break;
       case '(':
         if (rest.starts_with("(*")) traits.verbs = true;
         if (rest.starts_with("(?C")) traits.callouts = true;
@@ -215,11 +198,8 @@ PatternTraits pattern_traits(std::string_view p) {
         break;
       case '*':
       case '?':
-      case '}':
-        quantifier = true;
-        break;
-      default:
-        break;
+      case '}': quantifier = true; break;
+      default: break;
     }
   }
   return traits;

@@ -61,6 +61,10 @@ tl::expected<Option, Fault> next_option(std::string_view& text) {
 
 Fault unknown_keyword(std::string_view name) {
   if (name.empty()) return syntax("an option has no name");
+  if (const size_t space = name.find_first_of(" \t"); space != std::string_view::npos) {
+    return syntax(
+        fmt::format("\"{}\" is not a keyword: a `;` is missing after \"{}\"", shown(name), shown(name.substr(0, space))));
+  }
   const std::string key = lower(name);
   for (const std::string_view known : unsupported_keywords()) {
     if (known == key) return {"keyword " + key, fmt::format("unsupported keyword \"{}\"", shown(name))};
