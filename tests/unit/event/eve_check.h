@@ -34,7 +34,7 @@ inline std::string decode_base64(const std::string& text) {
   return out;
 }
 
-inline std::string check_line(const AnyEvent& event, std::string& line) {
+inline std::string check_line(const Event& event, std::string& line) {
   line.clear();
   std::visit([&](const auto& e) { append_eve(line, e); }, event);
   if (line.empty() || line.find('\n') != line.size() - 1) return "not one line";

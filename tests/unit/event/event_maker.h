@@ -12,17 +12,15 @@
 #include <string>
 #include <variant>
 
-#include "event/record.h"
+#include "event/event.h"
 
 namespace mptap::event {
-
-using AnyEvent = std::variant<ConnectionRecord, Alert, Anomaly, SubflowJoined, EngineEvent, Stats>;
 
 class EventMaker {
  public:
   explicit EventMaker(std::span<const uint8_t> bytes) : bytes_(bytes) {}
 
-  AnyEvent make() {
+  Event make() {
     switch (below(6)) {
       case 0: return connection();
       case 1: return alert();
