@@ -88,14 +88,15 @@ class EventWriter {
   std::string line_;
   std::array<std::atomic<uint64_t>, kEventTypes> written_{};
 
-  mutable std::mutex producers_mutex_;  // the list, not the queues in it
-  std::vector<std::unique_ptr<EventQueue>> producers_;
-  std::mutex push_mutex_;
-  EventQueue* const shared_;
-
   std::atomic<bool> reopen_{false}, stop_{false}, running_{true};
   std::atomic<uint64_t> flush_asked_{0}, flush_done_{0};
   std::atomic<int64_t> flush_limit_ms_{0};
+
+  mutable std::mutex producers_mutex_;  // the list, not the queues in it
+  std::vector<std::unique_ptr<EventQueue>> producers_;
+  std::mutex push_mutex_;
+  EventQueue* const shared_;  // made in the constructor by add_producer(): after all that this one uses
+
   std::thread thread_;
 };
 

@@ -13,13 +13,12 @@
 namespace mptap::event {
 
 inline bool is_utf8(const std::string& text) {
-  return nlohmann::json::accept("\"" + [&] {
-    std::string escaped;
-    for (const char c : text) {
-      if (static_cast<unsigned char>(c) >= 0x80) escaped += c;
-    }
-    return escaped;
-  }() + "\"");
+  try {
+    (void)nlohmann::json(text).dump();  // strict: throws at the first byte that is none
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
 }
 
 inline std::string decode_base64(const std::string& text) {

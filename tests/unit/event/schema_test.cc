@@ -31,7 +31,7 @@ TEST(Schema, EventIsValid) {
   std::mt19937 random(20261124);
   std::string lines, line;
   std::array<int, std::variant_size_v<Event>> seen{};
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < 600; ++i) {
     std::vector<uint8_t> bytes(random() % 1500);
     for (uint8_t& b : bytes) b = static_cast<uint8_t>(random());
     const Event event = EventMaker(bytes).make();
@@ -39,7 +39,7 @@ TEST(Schema, EventIsValid) {
     ASSERT_EQ(check_line(event, line), "") << line;
     lines += line;
   }
-  for (const int n : seen) EXPECT_GT(n, 50);
+  for (const int n : seen) EXPECT_GT(n, 20);
   EXPECT_EQ(validate(lines), 0);
 }
 

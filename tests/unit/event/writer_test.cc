@@ -199,8 +199,8 @@ TEST(EventWriter, CloseWritesWhatIsThere) {
 
 TEST(EventWriter, RotationUnderWritesLosesNothing) {
   const TemporaryDirectory dir;
-  constexpr uint32_t kAlerts = 100'000;
-  constexpr int kRotations = 20;
+  constexpr uint32_t kAlerts = 20'000;
+  constexpr int kRotations = 10;
   Writer w(std::move(*FileSink::open(dir / "eve.json")),
            {.queue = {.events = 256, .bytes = 1U << 20, .full = Full::kWait}, .batch_bytes = 4096});
   std::atomic<bool> done{false};
