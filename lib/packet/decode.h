@@ -31,7 +31,7 @@ enum class Reason : uint8_t {
   kIpBadChecksum,
   kIpv6BadExtension,
   kFragmentBad,      // overlapping, too long, malformed
-  kFragmentDropped,  // table full or timed out
+  kFragmentDropped,  // no EAL, no room, or more pieces than rte_ip_frag takes (8)
   kTunnelTruncated,
   kTunnelTooDeep,
   kTcpTruncated,
@@ -87,7 +87,7 @@ struct DecodeConfig {
 struct FragmentLosses {
   uint64_t timed_out = 0;  // datagrams
   uint64_t evicted = 0;    // datagrams, the oldest, to make room for a new one
-  uint64_t discarded = 0;  // datagrams, because a later fragment overlapped or did not fit
+  uint64_t discarded = 0;  // datagrams, because a later fragment overlapped, did not fit, or was one too many
 };
 
 // One per worker; not thread-safe. Needs the EAL only when it meets a fragment: without one, fragments are dropped. Once it has

@@ -23,7 +23,7 @@ namespace mptap::packet {
 
 namespace {
 
-constexpr uint32_t kMaxPieces = RTE_LIBRTE_IP_FRAG_MAX_FRAG;  // of one datagram; the library's limit
+constexpr uint32_t kMaxPieces = RTE_LIBRTE_IP_FRAG_MAX_FRAG;  // of one datagram; the library's limit, its first and last included
 constexpr uint32_t kIpv4Header = 20;
 constexpr uint32_t kMaxDatagram = 0xffff - kIpv4Header;
 constexpr uint32_t kNone = UINT32_MAX;
@@ -288,8 +288,9 @@ Reason Fragments::add(const Fragment& f, uint64_t now, Datagram& whole) {
   rte_mbuf* done = t.hand_over(piece);
   if (done == nullptr) {
     if (t.dead.cnt == 0) return Reason::kFragmentHeld;
-    t.bury();  // no room in its bucket
+    t.bury();  // more pieces than it holds, or no room in its bucket
     t.close(at);
+    ++losses_.discarded;
     return Reason::kFragmentDropped;
   }
   uint32_t copied = 0;

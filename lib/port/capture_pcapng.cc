@@ -117,8 +117,7 @@ CaptureReader::Step CaptureReader::step(packet::Frame& out) {
   if (u32(block + size - 4) != size) {
     return corrupt(fmt::format("a block of type {} begins with length {} and ends with {}", type, size, u32(block + size - 4)));
   }
-  __builtin_prefetch(block + size);
-  __builtin_prefetch(block + size + 64);
+  prefetch_up_to(block + size);
   Step did;
   if (type == kEnhancedPacket || type == kPacket || type == kSimplePacket) [[likely]] {
     did = packet_block(type, size, out);

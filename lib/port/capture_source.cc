@@ -54,7 +54,7 @@ class FileSource : public Source {
     const auto at = static_cast<size_t>(window.cursor - base_);
     while (window.size() < n && end_offset_ < size_) {
       const size_t from = end_offset_, to = std::min(size_, from + step_);
-      // One call maps all pages of the step, which costs a fraction of a fault for every 16 pages; the disk works a step ahead.
+      // The disk works a step ahead; the pages of this one are mapped by one call, so that prefetching them does not come to nothing.
       ask(to, to + step_);
       ::madvise(page(from), round_up(to - from), MADV_POPULATE_READ);
       end_offset_ = to;

@@ -18,7 +18,7 @@ struct ReaderOptions {
   // Frames within so many bytes of the capture behind the reading position stay readable. A mapped file's stay readable longer,
   // as long as the reader lives, but the pages behind this are given back to the system and may have to be read again.
   size_t keep_bytes = size_t{16} << 20;
-  // A file is mapped in, and asked for from the disk, in steps of so many bytes.
+  // A file is asked for from the disk, a step ahead, and given back in steps of so many bytes.
   size_t step_bytes = size_t{2} << 20;
 };
 
