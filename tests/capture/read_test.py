@@ -96,7 +96,9 @@ def check_truth(name, found, path):
     for key, column in (("bytes_toserver", "per_subflow_c2s"), ("bytes_toclient", "per_subflow_s2c")):
         equal(key, [s[key] for s in record["subflows"]], json.loads(row[column]))
     equal("ids", [s["id"] for s in record["subflows"]], list(range(row["subflows"])))
-    equal("joins", [s["join"] for s in record["subflows"]], ["initial"] + ["verified"] * (row["subflows"] - 1))
+    # asym lacks the SYN/ACK of subflow 2, and with it the nonce that both HMACs are made of.
+    join = "unverified" if name == "asym" else "verified"
+    equal("joins", [s["join"] for s in record["subflows"]], ["initial"] + [join] * (row["subflows"] - 1))
     equal("version", record["version"], 1)
     equal("fallback", record["fallback"], False)
     equal("checksum", record["checksum"], "csum" in (row.get("features") or "") or name == "csum")
@@ -245,7 +247,7 @@ def _():
         f.write(raw[:len(raw) // 2 + 7])
     done = subprocess.run([MPTAP, "read", "--json", "--sha256", cut], capture_output=True, stdin=subprocess.DEVNULL)
     record = one_connection([json.loads(line) for line in done.stdout.splitlines()])
-    assert record["mptcp"]["toserver"]["bytes"] > 100000, record["mptcp"]["toserver"]
+    assert record["mptcp"]["toclient"]["bytes"] > 100000, record["mptcp"]["toclient"]
     assert re.search(r"cut\.pcap.*(cut short|truncated)", done.stderr.decode()), done.stderr.decode()[:400]
 
 
