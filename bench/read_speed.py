@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import platform
+import resource
 import statistics
 import struct
 import subprocess
@@ -37,6 +38,11 @@ def measure_file(path):
     return packets, size
 
 
+def cpu_time():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def cpu():
     with open("/proc/cpuinfo", encoding="ascii") as f:
         return next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
@@ -56,11 +62,14 @@ def main():
     packets, size = measure_file(args.file)
     command = [args.mptap, "read", "--json", *(["--rules", args.rules] if args.rules else []), *args.options, args.file]
     seconds = []
+    cpu_seconds = []
     record = None
     for _ in range(args.runs):
+        used = cpu_time()
         began = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         seconds.append(time.perf_counter() - began)
+        cpu_seconds.append(cpu_time() - used)
         if done.returncode:
             sys.exit(f"mptap ended with code {done.returncode}: {done.stderr.decode()[-500:]}")
         record = next(e["mptcp"] for e in map(json.loads, done.stdout.splitlines()) if e["event_type"] == "mptcp")
@@ -69,12 +78,14 @@ def main():
     print(f"{packets} packets, {size} bytes of frames, {record['toserver']['bytes']} bytes of stream to the server")
     print(f"{statistics.median(gbits):.2f} Gbit/s of frames (median of {args.runs}; {min(gbits):.2f} to {max(gbits):.2f}), "
           f"{packets / middle / 1e6:.2f} Mpps, {middle:.3f} s")
+    print(f"{statistics.median(cpu_seconds):.3f} s of CPU time, user and system, all threads: "
+          f"{size * 8 / statistics.median(cpu_seconds) / 1e9:.2f} Gbit for each of them")
     if args.save:
         commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
         now = datetime.datetime.now(datetime.timezone.utc)
         result = {"what": "mptap read, end to end, one worker", "commit": commit, "time": now.isoformat(timespec="seconds"), "cpu": cpu(),
                   "kernel": platform.release(), "rules": os.path.relpath(args.rules, ROOT) if args.rules else None, "options": args.options,
-                  "packets": packets, "frame_bytes": size, "stream_bytes_toserver": record["toserver"]["bytes"], "seconds": seconds,
+                  "packets": packets, "frame_bytes": size, "stream_bytes_toserver": record["toserver"]["bytes"], "seconds": seconds, "cpu_seconds": cpu_seconds,
                   "gbit_per_s": gbits, "median_gbit_per_s": statistics.median(gbits)}
         folder = os.path.join(ROOT, "bench", "results")
         os.makedirs(folder, exist_ok=True)
