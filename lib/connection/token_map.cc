@@ -37,11 +37,6 @@ size_t TokenMap::find(uint32_t token, std::span<Candidate> out) const {
   return found;
 }
 
-size_t TokenMap::count(uint32_t token) const {
-  std::array<Candidate, kMaxCandidates> candidates;
-  return find(token, candidates);
-}
-
 uint32_t TokenMap::take_free() {
   const uint64_t passed = readers_.passed();
   while (retired_count_ > 0 && retired_[retired_first_].epoch < passed) {
@@ -68,30 +63,46 @@ bool TokenMap::link(uint32_t token, const Candidate& candidate) {
   return true;
 }
 
-TokenMap::Inserted TokenMap::insert(uint32_t token, const Candidate& candidate) {
+TokenMap::Inserted TokenMap::insert(uint32_t token, const Candidate& candidate, Candidate* displaced) {
   const std::lock_guard lock(writer_);
-  const size_t others = count(token);
-  if (others == kMaxCandidates || !link(token, candidate)) {
+  // A claim is alone under its token.
+  Candidate claim;
+  if (unlink(token, nullptr, &claim) && displaced != nullptr) *displaced = claim;
+  std::array<Candidate, kMaxCandidates> others;
+  const size_t count = find(token, others);
+  if (count == kMaxCandidates || !link(token, candidate)) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     return Inserted::kFull;
   }
-  return others == 0 ? Inserted::kFirst : Inserted::kShared;
+  return count == 0 ? Inserted::kFirst : Inserted::kShared;
 }
 
-Candidate TokenMap::claim(uint32_t token, const Candidate& candidate) {
+Candidate TokenMap::claim(uint32_t token, Candidate candidate) {
   const std::lock_guard lock(writer_);
   Candidate newest;
   if (find(token, {&newest, 1}) != 0) return newest;
-  if (!link(token, candidate)) refused_.fetch_add(1, std::memory_order_relaxed);
+  candidate.claim = true;
+  if (claims_ >= std::max<size_t>(1, entries_.size() / 4) || !link(token, candidate)) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    ++claims_;
+  }
   return candidate;
 }
 
 bool TokenMap::erase(uint32_t token, const Handle& handle) {
   const std::lock_guard lock(writer_);
+  return unlink(token, &handle, nullptr);
+}
+
+// The entry with this handle; without one, a claim.
+bool TokenMap::unlink(uint32_t token, const Handle* handle, Candidate* removed) {
   std::atomic<uint32_t>* link = &bucket(token);
   for (uint32_t i = link->load(std::memory_order_relaxed); i != kNone; i = link->load(std::memory_order_relaxed)) {
     Entry& entry = entries_[i];
-    if (entry.token == token && entry.candidate.handle == handle) {
+    if (entry.token == token && (handle != nullptr ? entry.candidate.handle == *handle : entry.candidate.claim)) {
+      if (removed != nullptr) *removed = entry.candidate;
+      if (entry.candidate.claim) --claims_;
       // A reader that stands on the entry still finds the rest of the chain behind it.
       link->store(entry.next.load(std::memory_order_relaxed), std::memory_order_release);
       retired_[(retired_first_ + retired_count_) % retired_.size()] = {i, readers_.retire()};

@@ -55,11 +55,13 @@ class TokenMap {
     kShared,   // others do
     kFull,     // refused: the table is full, or the token has kMaxCandidates
   };
-  Inserted insert(uint32_t token, const Candidate& candidate);
+  // A connection that bears the token takes the place of a claim; *displaced then is that claim.
+  Inserted insert(uint32_t token, const Candidate& candidate, Candidate* displaced = nullptr);
 
-  // Inserts where the token has no candidate; otherwise the newest of those that there are. The returned one owns the joins
-  // of this token. candidate itself where the table is full: each worker is then on its own.
-  Candidate claim(uint32_t token, const Candidate& candidate);
+  // Inserts a claim where the token has no candidate; otherwise the newest of those that there are. The returned one owns the
+  // joins of this token. candidate itself where there is no room: each worker is then on its own. Claims take at most a quarter
+  // of the table, so that a flood of joins with made-up tokens leaves room for connections.
+  Candidate claim(uint32_t token, Candidate candidate);
 
   // false: it was not there.
   bool erase(uint32_t token, const Handle& handle);
@@ -83,7 +85,7 @@ class TokenMap {
   };
 
   std::atomic<uint32_t>& bucket(uint32_t token) const { return heads_[static_cast<uint32_t>(token * seed_) >> shift_]; }
-  size_t count(uint32_t token) const;
+  bool unlink(uint32_t token, const Handle* handle, Candidate* removed);
   bool link(uint32_t token, const Candidate& candidate);
   uint32_t take_free();
 
@@ -97,6 +99,7 @@ class TokenMap {
 
   std::mutex writer_;  // guards the linking and what follows
   std::vector<uint32_t> free_;
+  size_t claims_ = 0;
   struct Retired {
     uint32_t entry;
     uint64_t epoch;

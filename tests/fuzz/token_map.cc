@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   TokenMap map(capacity, 1);
   if (reader) map.readers().online(0);
   std::map<uint32_t, std::vector<Handle>> model;  // newest first
-  size_t count = 0, waiting = 0;                  // entries that the reader may still look at
+  std::map<uint32_t, bool> claimed;
+  size_t count = 0, waiting = 0, claims = 0;                  // entries that the reader may still look at
   uint32_t generation = 0;
   for (size_t i = 2; i + 1 < size; i += 2) {
     const uint32_t token = data[i + 1] % 8;
@@ -32,8 +33,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const bool room = count + waiting < capacity;
     switch (data[i] % 4) {
       case 0: {
-        const auto result = map.insert(token, c);
-        const bool fits = room && bearers.size() < TokenMap::kMaxCandidates;
+        Candidate displaced;
+        const auto result = map.insert(token, c, &displaced);
+        require(displaced.claim == claimed[token]);
+        if (claimed[token]) {
+          require(displaced.handle == bearers.front());
+          bearers.clear();
+          claimed[token] = false;
+          --claims, --count;
+          if (reader) ++waiting;
+        }
+        const bool fits = count + waiting < capacity && bearers.size() < TokenMap::kMaxCandidates;
         require((result == TokenMap::Inserted::kFull) == !fits);
         if (!fits) break;
         require((result == TokenMap::Inserted::kFirst) == bearers.empty());
@@ -47,7 +57,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           require(owner.handle == bearers.front());
         } else {
           require(owner.handle == c.handle);
-          if (room) bearers.push_back(c.handle), ++count;
+          if (room && claims < std::max<size_t>(1, capacity / 4)) {
+            bearers.push_back(c.handle);
+            claimed[token] = true;
+            ++count, ++claims;
+          }
         }
         break;
       }
@@ -58,6 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         require(!map.erase(token, handle));
         if (!there) break;
         std::erase(bearers, handle);
+        if (claimed[token]) claimed[token] = false, --claims;
         --count;
         if (reader) ++waiting;
         break;

@@ -61,6 +61,28 @@ TEST(TokenMap, FirstToClaimOwnsTheToken) {
   EXPECT_THAT(slots_of(map, 7), ElementsAre(1));
 }
 
+TEST(TokenMap, ConnectionTakesTheClaimsPlace) {
+  TokenMap map(64, 1);
+  map.claim(7, candidate(1, 3));
+  Candidate displaced;
+  EXPECT_EQ(map.insert(7, candidate(2, 4), &displaced), TokenMap::Inserted::kFirst);
+  EXPECT_TRUE(displaced.claim);
+  EXPECT_EQ(displaced.handle.worker, 3);
+  EXPECT_THAT(slots_of(map, 7), ElementsAre(2));
+  EXPECT_FALSE(map.erase(7, candidate(1, 3).handle));
+  EXPECT_EQ(map.claim(7, candidate(5, 5)).handle.slot, 2u);
+}
+
+TEST(TokenMap, ClaimsTakeAtMostAQuarter) {
+  TokenMap map(16, 1);
+  for (uint32_t token = 0; token < 16; ++token) EXPECT_EQ(map.claim(token, candidate(token)).handle.slot, token);
+  EXPECT_EQ(map.size(), 4u);
+  EXPECT_EQ(map.refused(), 12u);
+  EXPECT_TRUE(map.erase(0, candidate(0).handle));
+  map.claim(20, candidate(20));
+  EXPECT_EQ(map.size(), 4u);
+}
+
 TEST(TokenMap, FullRefusesAndCounts) {
   TokenMap map(3, 1);
   for (uint32_t i = 0; i < 3; ++i) EXPECT_NE(map.insert(i, candidate(i)), TokenMap::Inserted::kFull);
