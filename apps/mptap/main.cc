@@ -6,6 +6,7 @@
 #include "apps/mptap/harden/command.h"
 #include "apps/mptap/monitor/command.h"
 #include "apps/mptap/read/command.h"
+#include "apps/mptap/rules/command.h"
 
 namespace {
 
@@ -13,6 +14,7 @@ constexpr mptap::cli::AddCommand kCommands[] = {
     mptap::harden::add_command,
     mptap::monitor::add_command,
     mptap::read::add_command,
+    mptap::rules::add_command,
 };
 
 }  // namespace
