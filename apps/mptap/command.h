@@ -12,7 +12,7 @@ class App;
 namespace mptap::cli {
 
 // The exit codes of every sub-command; what "no" means is in each one's help.
-inline constexpr int kDone = 0, kNo = 1, kWrongCall = 2, kFailed = 3;
+inline constexpr int kDone = 0, kNo = 1, kWrongCall = 2, kFailed = 3, kPartly = 4;
 
 using Action = std::function<int()>;
 using AddCommand = void (*)(CLI::App& app, Action& action);

@@ -23,7 +23,9 @@ int main(int argc, char** argv) {
   CLI::App app{"Finds, follows and stops Multipath TCP."};
   app.set_version_flag("--version", "mptap " MPTAP_VERSION);
   app.require_subcommand(1);
-  app.footer("Exit code: 0 done; 1 the answer is no (each command's help says to what); 2 wrong call; 3 it could not be done.");
+  app.footer(
+      "Exit code: 0 done; 1 the answer is no (each command's help says to what); 2 wrong call; 3 it could not be done; 4 done in "
+      "part.");
   mptap::cli::Action action;
   for (const auto add : kCommands) add(app, action);
   try {

@@ -160,6 +160,7 @@ event::Head Connection::head() const {
   h.timestamp_ns = last_ns;
   h.flow_id = flow_id;
   h.packet_number = last_number;
+  h.serial = serial;
   if (!members.empty()) {
     h.src = members.front()->client;
     h.dst = members.front()->server;

@@ -64,6 +64,7 @@ class Connection final : public stream::StreamListener {
   // Read by the worker.
   uint32_t slot = 0;  // the worker's, to find its own state by
   uint64_t flow_id = 0;
+  uint64_t serial = 0;  // the worker's connections in the order in which they began, from 1
   std::string id;
   Mode mode = Mode::kUndecided;
   uint8_t version = 1;

@@ -21,6 +21,7 @@ struct Head {
   uint64_t flow_id = 0;  // < 2^53, the same for all events of a connection
   packet::Endpoint src, dst;
   uint64_t packet_number = 0;  // pcap_cnt; 0: not from a file
+  uint64_t serial = 0;         // the engine's connections in the order in which they began, from 1; not part of the output
 };
 
 enum class Join : uint8_t { kInitial, kVerified, kFailed, kUnverified };

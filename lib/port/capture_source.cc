@@ -2,6 +2,7 @@
 #include "port/capture_source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -104,7 +105,7 @@ class PipeSource : public Source {
       if (fd != STDIN_FILENO) ::close(fd);
       return tl::unexpected(fmt::format("{}: no memory for a buffer of {} bytes: {}", name, size, std::strerror(error)));
     }
-    return std::unique_ptr<Source>(new PipeSource(fd, static_cast<uint8_t*>(base), size));
+    return std::unique_ptr<Source>(new PipeSource(fd, static_cast<uint8_t*>(base), size, options.stop));
   }
   ~PipeSource() override {
     ::munmap(base_, 2 * size_);
@@ -120,6 +121,7 @@ class PipeSource : public Source {
       window.end -= size_;
     }
     while (window.size() < n && !ended_) {
+      if (!wait()) break;
       const ssize_t got = ::read(fd_, const_cast<uint8_t*>(window.end), 2 * kMaxFill - window.size());
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) {
@@ -134,11 +136,24 @@ class PipeSource : public Source {
   }
 
  private:
-  PipeSource(int fd, uint8_t* base, size_t size) : fd_(fd), base_(base), size_(size) {}
+  PipeSource(int fd, uint8_t* base, size_t size, const std::atomic<bool>* stop) : fd_(fd), base_(base), size_(size), stop_(stop) {}
+
+  // Until there is something to read; false: the caller wants no more. A signal may come just before a read that would wait, so
+  // the flag is looked at again and again.
+  bool wait() {
+    if (stop_ == nullptr) return true;
+    pollfd p{fd_, POLLIN, 0};
+    while (!stop_->load(std::memory_order_relaxed)) {
+      if (::poll(&p, 1, 100) != 0 && p.revents != 0) return true;
+    }
+    ended_ = true;
+    return false;
+  }
 
   const int fd_;
   uint8_t* const base_;
   const size_t size_;
+  const std::atomic<bool>* const stop_;
   bool ended_ = false;
 };
 

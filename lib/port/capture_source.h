@@ -3,6 +3,7 @@
 // window [cursor, end) is there to be read.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,8 @@ struct ReaderOptions {
   size_t keep_bytes = size_t{16} << 20;
   // A file is asked for from the disk, a step ahead, and given back in steps of so many bytes.
   size_t step_bytes = size_t{2} << 20;
+  // Looked at while a pipe is waited for: once it is true, the input has ended.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 struct Window {

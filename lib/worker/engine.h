@@ -61,6 +61,8 @@ class Listener {
   // Only with EngineConfig::streams. offset counts bytes in holes; pieces cover bytes: who brought what.
   virtual void on_stream(const connection::Connection&, int /*direction*/, uint64_t /*offset*/,
                          std::span<const uint8_t> /*bytes*/) {}
+  // Only with EngineConfig::streams: a hole was given up, the stream goes on behind it.
+  virtual void on_stream_gap(const connection::Connection&, int /*direction*/, uint64_t /*offset*/, uint64_t /*size*/) {}
 };
 
 // Every frame ends in exactly one of these.

@@ -45,7 +45,7 @@ Engine::Slot* Engine::new_slot(uint64_t now) {
   }
   slot->index = index;
   slot->connection.slot = index;
-  slot->serial = ++serial_;
+  slot->serial = slot->connection.serial = ++serial_;
   slot->timer.kind = kSlotTimer;
   slot->timer.slot = index;
   slot->connection.start_ns = slot->connection.last_ns = now;
