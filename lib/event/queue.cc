@@ -66,8 +66,7 @@ bool EventQueue::pop(Event& event) {
   const uint64_t head = head_.load(std::memory_order_relaxed);
   if (head == tail_.load(std::memory_order_acquire)) return false;
   Slot& slot = slots_[head & (slots_.size() - 1)];
-  event = std::move(slot.event);
-  slot.event.emplace<Stats>();
+  event = std::exchange(slot.event, Event(Stats{}));  // a slot that waits for its next event owns nothing
   bytes_out_.store(bytes_out_.load(std::memory_order_relaxed) + slot.size, std::memory_order_release);
   head_.store(head + 1, std::memory_order_release);
   return true;
