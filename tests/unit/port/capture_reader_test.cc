@@ -30,8 +30,10 @@ std::string data(const Frame& f) {
   return {reinterpret_cast<const char*>(f.data), f.captured};
 }
 
+// The bytes live as long as the tests do.
 CaptureReader reader(const Bytes& b) {
-  auto r = CaptureReader::open_memory(b.out, "x.pcap");
+  static std::deque<Bytes> kept;
+  auto r = CaptureReader::open_memory(kept.emplace_back(b).out, "x.pcap");
   if (!r) throw std::runtime_error(r.error());
   return std::move(*r);
 }
