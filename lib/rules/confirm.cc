@@ -26,17 +26,34 @@ uint64_t shifted(uint64_t at, int64_t by, uint64_t floor) {
 
 }  // namespace
 
-bool Confirmer::possible(const Program& program, const Armed& armed, const View& view, uint64_t upto) const {
+bool Confirmer::possible(const Program& program, Armed& armed, const View& view, uint64_t upto) const {
   if (program.lead != nullptr) return !armed.lead_ends.empty();
+  const bool fresh = armed.seen.empty();
+  if (fresh) {
+    for (const Chain& chain : program.chains) armed.seen.resize(armed.seen.size() + chain.nodes.size(), kNoEnd);
+    armed.seen_to = view.base;
+  }
+  const uint64_t searched = armed.seen_to;
+  const uint64_t floor = shifted(armed.decided_to + 1, -int64_t{program.window}, 0);
+  bool ends = !fresh && armed.decided_to < searched;  // some wait undecided
+  bool all_seen = true;
+  size_t k = 0;
   for (const Chain& chain : program.chains) {
-    for (size_t i = chain.ascending ? chain.nodes.size() - 1 : 0; i < chain.nodes.size(); ++i) {
-      const Content& content = *chain.nodes[i].content;
-      const uint64_t first_end = std::max(armed.decided_to + 1, uint64_t{content.bytes.size()});
-      const uint64_t lo = std::max(view.base, first_end - content.bytes.size());
-      if (lo < upto && find(content, {view.data + (lo - view.base), upto - lo}, 0) != kNotFound) return true;
+    for (size_t i = 0; i < chain.nodes.size(); ++i, ++k) {
+      const Node& node = chain.nodes[i];
+      const bool last = !chain.ascending || i + 1 == chain.nodes.size();
+      const uint64_t lo = std::max(view.base, shifted(searched, 1 - static_cast<int64_t>(node.content->bytes.size()), 0));
+      const std::span<const uint8_t> in{view.data + (lo - view.base), view.end() - lo};
+      for (size_t at = find(*node.content, in, 0); at != kNotFound; at = find(*node.content, in, at + 1)) {
+        armed.seen[k] = lo + at;
+        const uint64_t end = end_of(node, lo + at);
+        ends |= last && end > armed.decided_to && end <= upto;
+      }
+      all_seen &= armed.seen[k] != kNoEnd && armed.seen[k] >= floor;
     }
   }
-  return false;
+  armed.seen_to = view.end();
+  return ends && all_seen;
 }
 
 void Confirmer::confirm(const Program& program, Armed& armed, const View& view, uint64_t run_start, RunEnd run_end, uint64_t upto,

@@ -41,13 +41,16 @@ struct Armed {
   uint64_t until = 0;               // none is possible after it
   uint64_t last_from = kNoEnd;      // pcre alone: where the last match began; a longer one from there is not another match
   std::vector<uint64_t> reported;   // ends after decided_to that are reported already
+  uint64_t seen_to = 0;             // the bytes before it were searched for every positive content;
+  std::vector<uint64_t> seen;       // per content: where the last one there begins, kNoEnd: nowhere; empty: not searched yet
   std::vector<uint64_t> lead_ends;  // pcre alone: what Hyperscan found, undecided, ascending
 };
 
 class Confirmer {
  public:
-  // Is any match end possible in (armed.decided_to, upto]? Looks at those bytes only.
-  bool possible(const Program& program, const Armed& armed, const View& view, uint64_t upto) const;
+  // Is any match end possible in (armed.decided_to, upto]? Asked for each chunk, and cheap: it looks at new bytes only, and
+  // remembers which contents are anywhere in the window at all.
+  bool possible(const Program& program, Armed& armed, const View& view, uint64_t upto) const;
 
   // Decides ends in (armed.decided_to, upto] as far as it can, and moves decided_to. run_start: no byte before it counts.
   void confirm(const Program& program, Armed& armed, const View& view, uint64_t run_start, RunEnd run_end, uint64_t upto,

@@ -144,17 +144,18 @@ View make_view(Scratch::Impl& scratch, const Run& run, uint64_t lo, uint64_t off
   return {buffer.data() + 1 + (before ? 1 : 0), base, static_cast<size_t>(run.end - base)};
 }
 
-// Where looking for new ends, and confirming them, begins.
+uint64_t full_look(const Ruleset& ruleset, const Armed& armed) {
+  return armed.decided_to + 1 - std::min<uint64_t>(armed.decided_to + 1, ruleset.program(armed.rule).back);
+}
+
+// Where looking for new ends begins; the first time it is as far back as confirming them.
 uint64_t first_look(const Ruleset& ruleset, const Armed& armed) {
+  if (armed.seen.empty()) return full_look(ruleset, armed);
   uint64_t longest = 1;
   for (const Chain& chain : ruleset.program(armed.rule).chains) {
     for (const Node& node : chain.nodes) longest = std::max<uint64_t>(longest, node.content->bytes.size());
   }
-  return armed.decided_to + 1 - std::min(armed.decided_to + 1, longest);
-}
-
-uint64_t full_look(const Ruleset& ruleset, const Armed& armed) {
-  return armed.decided_to + 1 - std::min<uint64_t>(armed.decided_to + 1, ruleset.program(armed.rule).back);
+  return armed.seen_to - std::min(armed.seen_to, longest - 1);
 }
 
 void confirm_armed(Job& job, RunEnd run_end, uint64_t offset, std::span<const uint8_t> chunk, const History* history) {
