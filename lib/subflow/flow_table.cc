@@ -68,7 +68,7 @@ FlowKey::FlowKey(const packet::TcpSegment& s) : v6(s.v6) {
     std::memcpy(&bytes[0], first->address.v4_bytes(), 4);
     std::memcpy(&bytes[4], second->address.v4_bytes(), 4);
     std::memcpy(&bytes[8], &ports, 4);
-    std::memset(&bytes[12], 0, 4);
+    std::memset(&bytes[12], 0, 28);
   }
   hash = hash_bytes(bytes.data(), v6);
 }

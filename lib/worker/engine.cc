@@ -55,14 +55,7 @@ Engine::~Engine() {
 
 void Engine::process(std::span<const packet::Frame> burst) {
   std::array<TcpSegment, kBurst> segments;
-  std::array<FlowKey, kBurst> keys;
-  std::array<uint32_t, kBurst> slots;
   size_t n = 0;
-  const auto run = [&] {
-    table_.find(std::span(keys).first(n), slots);
-    for (size_t i = 0; i < n; ++i) process_tcp(segments[i], keys[i], slots[i]);
-    n = 0;
-  };
   for (const packet::Frame& frame : burst) {
     ++counters_.frames;
     counters_.bytes += frame.wire;
@@ -72,13 +65,28 @@ void Engine::process(std::span<const packet::Frame> burst) {
       if (frame.timestamp_ns > now_ && n == 0) advance(frame.timestamp_ns);
       continue;
     }
-    keys[n] = FlowKey(segments[n]);
     // A reassembled datagram lies in the decoder's buffer until its next call.
     const bool borrowed = segments[n].payload_size > 0 && !within(frame, segments[n].payload);
-    if (++n == kBurst || borrowed) run();
+    if (++n == kBurst || borrowed) {
+      run({segments.data(), n});
+      n = 0;
+    }
   }
-  if (n > 0) run();
+  run({segments.data(), n});
   flush_dirty();
+}
+
+void Engine::process(std::span<const TcpSegment> segments) {
+  for (size_t i = 0; i < segments.size(); i += kBurst) run(segments.subspan(i, std::min(kBurst, segments.size() - i)));
+  flush_dirty();
+}
+
+void Engine::run(std::span<const TcpSegment> segments) {
+  std::array<FlowKey, kBurst> keys;
+  std::array<uint32_t, kBurst> slots;
+  for (size_t i = 0; i < segments.size(); ++i) keys[i] = FlowKey(segments[i]);
+  table_.find(std::span(keys).first(segments.size()), slots);
+  for (size_t i = 0; i < segments.size(); ++i) process_tcp(segments[i], keys[i], slots[i]);
 }
 
 void Engine::advance(uint64_t now) {
@@ -209,6 +217,7 @@ void Engine::consume(Flow& f) {
 
 void Engine::end_flow(Flow& f) {
   table_.erase(f.key);
+  if (peers_) peers_->flow_ended(f.key);
   if (f.parked) forget_parked(f);
   const uint32_t index = f.index;
   if (f.slot != kNoSlot) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -65,6 +66,18 @@ class Listener {
   virtual void on_stream_gap(const connection::Connection&, int /*direction*/, uint64_t /*offset*/, uint64_t /*size*/) {}
 };
 
+// What an engine tells where there are several; see router.h. Called on the engine's thread.
+class Peers {
+ public:
+  virtual ~Peers() = default;
+  // The connection in this slot bears the token from now on. True: connections of other workers do, too.
+  virtual bool publish(const connection::Connection& c, uint32_t token, uint32_t slot, uint64_t serial) = 0;
+  virtual void withdraw(uint32_t token, uint32_t slot, uint64_t serial) = 0;
+  // No join of this token waits here any longer, and no group of them is left.
+  virtual void unclaim(uint32_t token) = 0;
+  virtual void flow_ended(const subflow::FlowKey& key) = 0;
+};
+
 // Every frame ends in exactly one of these.
 struct EngineCounters {
   uint64_t frames = 0, bytes = 0;
@@ -87,10 +100,20 @@ class Engine final : private connection::Observer {
   ~Engine() override;
 
   void process(std::span<const packet::Frame> burst);
+  // The same for what was decoded before; counts no frames.
+  void process(std::span<const packet::TcpSegment> segments);
   // Time passes without packets.
   void advance(uint64_t now_ns);
   // The input is over: every connection is closed and its record given out, in the order of their first packets.
   void finish();
+
+  // Where other engines share the work; before the first packet.
+  void set_peers(Peers* peers) { peers_ = peers; }
+  // Joins of this token that wait here belong to another worker's connection: take gets their packets in order.
+  using Taker = std::function<void(const packet::TcpSegment&, const subflow::FlowKey&)>;
+  void surrender(uint32_t token, const Taker& take);
+  // Joins that still wait for their connection become connections of their own.
+  void unpark_all();
 
   const EngineCounters& counters() const { return counters_; }
   uint64_t memory_held() const { return pool_.in_use(); }
@@ -105,6 +128,7 @@ class Engine final : private connection::Observer {
 
   Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset> rules, Listener& listener, subflow::FlowTable table);
 
+  void run(std::span<const packet::TcpSegment> segments);
   void process_tcp(const packet::TcpSegment& s, const subflow::FlowKey& key, uint32_t slot);
   uint32_t begin_flow(const packet::TcpSegment& s, const mptcp::Options& o, const subflow::FlowKey& key);
   void feed(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o, int direction);
@@ -151,6 +175,7 @@ class Engine final : private connection::Observer {
   EngineConfig config_;
   std::shared_ptr<const rules::Ruleset> rules_;
   Listener& listener_;
+  Peers* peers_ = nullptr;
   stream::BlockPool pool_;
   packet::Decoder decoder_;
   subflow::FlowTable table_;

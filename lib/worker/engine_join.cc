@@ -10,6 +10,7 @@ namespace mptap::worker {
 using event::AnomalyType;
 using mptcp::Options;
 using packet::TcpSegment;
+using subflow::FlowKey;
 
 bool Engine::begin_join(Flow& f, const TcpSegment& s, const Options& o) {
   const uint32_t token = o.join.token;
@@ -98,6 +99,8 @@ void Engine::forget_parked(Flow& f) {
     std::erase(it->second, f.index);
     if (it->second.empty()) parked_.erase(it);
   }
+  const uint32_t token = f.parked->token;
+  if (peers_ && !parked_.contains(token) && !orphans_.contains(token)) peers_->unclaim(token);
   --parked_count_;
   f.parked.reset();
 }
@@ -143,9 +146,35 @@ void Engine::unpark_alone(Flow& f) {
 void Engine::on_token(connection::Connection& c, uint32_t token) {
   Slot& slot = *slot_of(c);
   auto& bearers = tokens_[token];
-  if (!bearers.empty()) on_anomaly(c, AnomalyType::kTokenCollision, nullptr, std::nullopt, {{"token", token}}, {});
+  bool shared = !bearers.empty();
+  if (peers_) shared = peers_->publish(c, token, slot.index, slot.serial) || shared;
+  if (shared) on_anomaly(c, AnomalyType::kTokenCollision, nullptr, std::nullopt, {{"token", token}}, {});
   bearers.push_back(slot.index);
   if (!parked_.empty()) tokens_due_.push_back(token);
+}
+
+void Engine::surrender(uint32_t token, const Taker& take) {
+  const auto waiting = parked_.find(token);
+  if (waiting == parked_.end()) return;
+  const std::vector<uint32_t> flows = waiting->second;
+  for (const uint32_t index : flows) {
+    Flow& f = *flows_[index];
+    const auto packets = std::move(f.parked->packets);
+    const FlowKey key = f.key;
+    end_flow(f);
+    for (const ParkedPacket& p : packets) {
+      --counters_.inspected;
+      TcpSegment s = p.segment;
+      s.options = p.options.data();
+      s.payload = p.payload.data();
+      take(s, key);
+    }
+  }
+}
+
+void Engine::unpark_all() {
+  while (!parked_.empty()) unpark_alone(*flows_[parked_.begin()->second.front()]);
+  flush_dirty();
 }
 
 void Engine::resolve_tokens() {
@@ -161,6 +190,8 @@ void Engine::resolve_tokens() {
 }
 
 void Engine::on_member(connection::Connection& c, const connection::Member& m) {
+  // The first of a group of joins without a connection.
+  if (c.id.empty()) name_connection(*slot_of(c));
   event::SubflowJoined j;
   j.head = c.head();
   j.head.timestamp_ns = m.start_ns;

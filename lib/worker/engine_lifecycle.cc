@@ -171,14 +171,19 @@ void Engine::free_slot(Slot& slot) {
   connection::Connection& c = slot.connection;
   for (int side = 0; side < 2; ++side) {
     if (!c.token_known[side]) continue;
+    if (peers_) peers_->withdraw(c.tokens[side], slot.index, slot.serial);
     if (const auto it = tokens_.find(c.tokens[side]); it != tokens_.end()) {
       std::erase(it->second, slot.index);
       if (it->second.empty()) tokens_.erase(it);
     }
-    if (const auto it = orphans_.find(c.tokens[side]); it != orphans_.end() && it->second == slot.index) orphans_.erase(it);
+    if (const auto it = orphans_.find(c.tokens[side]); it != orphans_.end() && it->second == slot.index) {
+      orphans_.erase(it);
+      if (peers_ && !parked_.contains(c.tokens[side])) peers_->unclaim(c.tokens[side]);
+    }
   }
   for (const uint32_t index : slot.flows) {
     table_.erase(flows_[index]->key);
+    if (peers_) peers_->flow_ended(flows_[index]->key);
     flows_[index].reset();
     free_flows_.push_back(index);
   }
@@ -190,11 +195,7 @@ void Engine::free_slot(Slot& slot) {
 }
 
 void Engine::finish() {
-  while (!parked_.empty()) {
-    const uint32_t index = parked_.begin()->second.front();
-    unpark_alone(*flows_[index]);
-  }
-  flush_dirty();
+  unpark_all();
   std::vector<Slot*> open;
   for (auto& s : slots_) {
     if (s) open.push_back(s.get());

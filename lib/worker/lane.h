@@ -23,7 +23,8 @@ struct Parcel {
     kFlowEnded,   // the sender no longer follows the subflow with this key
   };
   Kind kind = Kind::kSegment;
-  uint8_t hops = 0;  // workers that have passed it on
+  uint8_t hops = 0;    // workers that have passed it on
+  uint64_t order = 0;  // of the packet; 0: take it as it comes
   uint32_t token = 0;
   subflow::FlowKey key;
   packet::TcpSegment segment;  // points into bytes
