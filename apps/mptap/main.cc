@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/mptap/command.h"
+#include "apps/mptap/follow/command.h"
 #include "apps/mptap/harden/command.h"
 #include "apps/mptap/monitor/command.h"
 #include "apps/mptap/read/command.h"
@@ -14,6 +15,7 @@ constexpr mptap::cli::AddCommand kCommands[] = {
     mptap::harden::add_command,
     mptap::monitor::add_command,
     mptap::read::add_command,
+    mptap::follow::add_command,
     mptap::rules::add_command,
 };
 

@@ -143,7 +143,7 @@ int run(const Options& o) {
   if (!engine) return fail(engine.error());
 
   const auto settle = [&] {
-    if (!out.empty()) out.flush();
+    if (live && !out.empty()) out.flush();
     if (out.error() != 0 || (extractor && !extractor->error().empty())) cli::request_stop();
   };
   auto result = run_input(o.input, **engine, 256, settle, tell);

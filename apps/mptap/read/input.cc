@@ -89,13 +89,12 @@ tl::expected<InputResult, std::string> run_files(const InputOptions& input, work
     while (!enough && !stopped()) {
       const size_t n = bounds.take(reader->next_burst(room));
       if (n == 0) break;
-      for (packet::Frame& f : room.first(n)) {
-        f.number += before;
-        result.summary.bytes += f.wire;
+      if (before > 0) {
+        for (packet::Frame& f : room.first(n)) f.number += before;
       }
       engine.process(room.first(n));
       result.summary.packets += n;
-      if (pipe) settle();
+      settle();
       progress.update(file, reader->position(), reader->size(), result.summary.packets);
       enough = bounds.reached();
     }
@@ -143,7 +142,6 @@ tl::expected<InputResult, std::string> run_ports(const InputOptions& input, work
       if (n > 0) {
         engine.process(frames.first(n));
         result.summary.packets += n;
-        for (const packet::Frame& f : frames.first(n)) result.summary.bytes += f.wire;
       }
       if (Clock::now() >= look_at_links) {
         look_at_links = Clock::time_point::max();

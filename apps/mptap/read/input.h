@@ -25,8 +25,7 @@ struct InputResult {
 tl::expected<port::Eal, std::string> start_eal(const InputOptions& input, uint32_t max_subflows);
 
 // Errors before anything is read are returned: a file that is missing or no capture, a port that does not open. burst: packets
-// given to the engine at once. settle is called after each of them while the input is live or a pipe, whose end may be far away;
-// tell prints a line on standard error.
+// given to the engine at once; settle is called after each. tell prints a line on standard error.
 tl::expected<InputResult, std::string> run_input(const InputOptions& input, worker::Engine& engine, size_t burst,
                                                  const std::function<void()>& settle,
                                                  const std::function<void(const std::string&)>& tell);

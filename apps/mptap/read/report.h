@@ -16,7 +16,7 @@ namespace mptap::read {
 
 // What was read, for the summary.
 struct InputSummary {
-  uint64_t packets = 0, bytes = 0;
+  uint64_t packets = 0;
   uint64_t left_out = 0;           // by the reader: link types that are not supported
   uint64_t filtered = 0;           // connections that --filter left out
   std::vector<std::string> ports;  // one line each
