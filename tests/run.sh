@@ -108,7 +108,7 @@ build() { # DIR TARGETS SETUP...
 
 build_release() { build build-release "" meson_setup build-release -Dbuildtype=release -Dtests=true; }
 clang_setup() {
-  CC=clang-16 CXX=clang++-16 meson_setup build-clang -Dbuildtype=debugoptimized -Dfuzz=true -Db_sanitize=address,undefined \
+  CC=clang-16 CXX=clang++-16 meson_setup build-clang -Ddebug=false -Doptimization=1 -Dcpp_args=-gline-tables-only -Dfuzz=true -Db_sanitize=address,undefined \
     -Db_lundef=false
 }
 build_clang() { build build-clang "" clang_setup; }
@@ -161,7 +161,7 @@ if wants fuzz && build_clang; then
 fi
 if wants tsan; then
   say "threads under TSan"
-  tsan_setup() { meson_setup build-tsan -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false; }
+  tsan_setup() { meson_setup build-tsan -Ddebug=false -Doptimization=1 -Dcpp_args=-g1 -Db_sanitize=thread -Db_lundef=false; }
   if tsan_setup >"$logs/build-tsan-setup.log" 2>&1; then
     targets=$(python3 tests/support/meson_counts.py --targets build-tsan threads)
     if [ -z "$targets" ]; then
