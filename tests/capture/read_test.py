@@ -37,7 +37,8 @@ def mptap(*argv, stdin=None, code=0):
 
 def events(*argv, stdin=None):
     done = mptap("read", "--json", *argv, stdin=stdin)
-    validate(done.stdout)
+    if done.stdout:
+        validate(done.stdout)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -344,7 +345,8 @@ def further(name, wanted):
 
     @suite.case(f"further captures: {name}")
     def _():
-        records = of_type(events("--sha256", path), "mptcp")
+        # Two of them were captured where the sender leaves checksums to its NIC.
+        records = of_type(events("--sha256", "--no-checksum", path), "mptcp")
         equal("connections and subflows", (len(records), sum(len(r["mptcp"]["subflows"]) for r in records)), wanted[:2])
         for direction, sizes in (("toserver", wanted[2]), ("toclient", wanted[3])):
             got = sorted((r["mptcp"][direction]["bytes"], r["mptcp"][direction]["sha256"]) for r in records)
