@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "live"))
@@ -44,7 +45,15 @@ def live(mptap):
         with tempfile.TemporaryFile() as errors:
             argv = [mptap, "read", "--port", "net_af_packet0,iface=br0", "--rules", RULES]
             say("$ mptap read --port net_af_packet0,iface=br0 --rules deploy/quickstart.rules     (on the tap)")
-            tap = net.start("tap", argv, stdout=subprocess.PIPE, stderr=errors)
+            tap = net.start("tap", argv, stdout=subprocess.PIPE, stderr=errors, text=True)
+            lines = []
+
+            def show():
+                for line in tap.stdout:
+                    lines.append(line)
+                    say(line.rstrip())
+            shower = threading.Thread(target=show, daemon=True)
+            shower.start()
             try:
                 net.wait(lambda: tap.poll() is not None or net.packet_socket_on("br0"), "mptap to open its port", 20)
                 say('client: sends "evil " on path 1, then "stuff" on path 2 …')
@@ -52,12 +61,12 @@ def live(mptap):
                 say(f"server: its application read {got['received']!r}")
                 if tap.poll() is None:
                     tap.send_signal(signal.SIGINT)
-                out = tap.communicate(timeout=20)[0].decode()
+                tap.wait(timeout=20)
+                shower.join(timeout=5)
             finally:
                 errors.seek(0)
                 sys.stderr.write(errors.read().decode(errors="replace"))
-            say("\n" + out.rstrip())
-            return tap.returncode, out
+            return tap.returncode, "".join(lines)
 
 
 def main():
