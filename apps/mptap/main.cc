@@ -12,11 +12,8 @@
 namespace {
 
 constexpr mptap::cli::AddCommand kCommands[] = {
-    mptap::harden::add_command,
-    mptap::monitor::add_command,
-    mptap::read::add_command,
-    mptap::follow::add_command,
-    mptap::rules::add_command,
+    mptap::harden::add_command, mptap::monitor::add_command, mptap::read::add_command,
+    mptap::follow::add_command, mptap::rules::add_command,
 };
 
 }  // namespace

@@ -16,14 +16,11 @@ constexpr auto kWaitStep = std::chrono::microseconds(200);
 constexpr size_t share(EventType type, size_t limit) {
   switch (type) {
     case EventType::kAnomaly:
-    case EventType::kSubflowJoined:
-      return limit / 2;
-    case EventType::kAlert:
-      return limit - limit / 8;
+    case EventType::kSubflowJoined: return limit / 2;
+    case EventType::kAlert: return limit - limit / 8;
     case EventType::kConnection:
     case EventType::kEngine:
-    case EventType::kStats:
-      break;
+    case EventType::kStats: break;
   }
   return limit;
 }

@@ -23,7 +23,7 @@ namespace mptap::event {
 enum class Full : uint8_t { kDrop, kWait };
 
 struct QueueLimits {
-  size_t events = 8192;      // rounded up to a power of two
+  size_t events = 8192;  // rounded up to a power of two
   size_t bytes = 16U << 20;  // as memory_size() counts
   Full full = Full::kDrop;
 };

@@ -55,7 +55,8 @@ class FileSource : public Source {
     const auto at = static_cast<size_t>(window.cursor - base_);
     while (window.size() < n && end_offset_ < size_) {
       const size_t from = end_offset_, to = std::min(size_, from + step_);
-      // The disk works a step ahead; the pages of this one are mapped by one call, so that prefetching them does not come to nothing.
+      // The disk works a step ahead; the pages of this one are mapped by one call, so that prefetching them does not come to
+      // nothing.
       ask(to, to + step_);
       ::madvise(page(from), round_up(to - from), MADV_POPULATE_READ);
       end_offset_ = to;
@@ -136,7 +137,8 @@ class PipeSource : public Source {
   }
 
  private:
-  PipeSource(int fd, uint8_t* base, size_t size, const std::atomic<bool>* stop) : fd_(fd), base_(base), size_(size), stop_(stop) {}
+  PipeSource(int fd, uint8_t* base, size_t size, const std::atomic<bool>* stop)
+      : fd_(fd), base_(base), size_(size), stop_(stop) {}
 
   // Until there is something to read; false: the caller wants no more. A signal may come just before a read that would wait, so
   // the flag is looked at again and again.

@@ -17,7 +17,7 @@ ALLOWED = {
     "stream": [],
     "config": ["packet/address.h"],
     "metrics": [],
-    "subflow": ["packet/", "mptcp/"],
+    "subflow": ["packet/", "mptcp/", "stream/overlap_queue.h", "stream/block_pool.h"],  # one overlap policy serves both levels
     "connection": ["packet/", "mptcp/", "subflow/", "stream/", "rules/", "event/"],
     "port": ["packet/", "config/"],
     "action": ["packet/", "mptcp/", "subflow/", "connection/", "event/"],

@@ -13,9 +13,9 @@ struct Arbitrary<mptap::test::Plan> {
   static Gen<mptap::test::Plan> arbitrary() {
     using mptap::test::Plan;
     return gen::build<Plan>(gen::set(&Plan::version, gen::element<uint8_t>(1, 0)),
-                             gen::set(&Plan::subflows, gen::inRange<uint8_t>(1, 9)), gen::set(&Plan::by_server),
-                             gen::set(&Plan::v6), gen::set(&Plan::checksum), gen::set(&Plan::timestamps),
-                             gen::set(&Plan::capable_data), gen::set(&Plan::wrap, gen::inRange<uint8_t>(0, 4)));
+                            gen::set(&Plan::subflows, gen::inRange<uint8_t>(1, 9)), gen::set(&Plan::by_server),
+                            gen::set(&Plan::v6), gen::set(&Plan::checksum), gen::set(&Plan::timestamps),
+                            gen::set(&Plan::capable_data), gen::set(&Plan::wrap, gen::inRange<uint8_t>(0, 4)));
   }
 };
 

@@ -21,14 +21,10 @@ std::optional<size_t> ip_offset(const Bytes& f, uint32_t link) {
         at += 4;
       }
       return type == 0x0800 || type == 0x86dd ? std::optional(at) : std::nullopt;
-    case 9:
-      return 4;
-    case 101:
-      return 0;
-    case 113:
-      return 16;
-    default:
-      return {};
+    case 9: return 4;
+    case 101: return 0;
+    case 113: return 16;
+    default: return {};
   }
 }
 

@@ -158,12 +158,8 @@ std::vector<Group> groups_of(const std::vector<Flow>& flows) {
   std::vector<Group> groups;
   for (const Flow& flow : flows) {
     switch (kind_of(flow)) {
-      case Kind::kCapable:
-        groups.push_back(new_connection(flow));
-        break;
-      case Kind::kJoin:
-        place_join(groups, flow);
-        break;
+      case Kind::kCapable: groups.push_back(new_connection(flow)); break;
+      case Kind::kJoin: place_join(groups, flow); break;
       case Kind::kPlain: {
         Group g;
         g.members.push_back({&flow, false, "initial"});

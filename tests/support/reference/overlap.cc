@@ -40,12 +40,8 @@ std::vector<Chunk> Overlap::insert(Chunk chunk) {
         hold_bsd(chunk);
       }
       break;
-    case Policy::kFirst:
-      hold_first(chunk);
-      break;
-    case Policy::kLast:
-      hold_last(chunk);
-      break;
+    case Policy::kFirst: hold_first(chunk); break;
+    case Policy::kLast: hold_last(chunk); break;
   }
   drain(out);
   return out;
