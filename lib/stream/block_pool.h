@@ -22,6 +22,9 @@ class BlockPool {
 
   // Bytes handed out, in size classes.
   uint64_t in_use() const { return in_use_; }
+  // What in_use() should not pass. Whoever lets peers decide how much waits asks full() first; allocate() itself never fails.
+  void set_limit(uint64_t bytes) { limit_ = bytes; }
+  bool full() const { return in_use_ >= limit_; }
 
   uint8_t* allocate(uint32_t size) {
     const int c = size_class(size);
@@ -76,7 +79,7 @@ class BlockPool {
   }
 
   std::array<Free*, kClasses> free_{};
-  uint64_t in_use_ = 0;
+  uint64_t in_use_ = 0, limit_ = ~0ull;
 };
 
 }  // namespace mptap::stream

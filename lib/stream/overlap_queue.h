@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "stream/block_pool.h"
@@ -127,6 +128,9 @@ class OverlapQueue {
     }
   }
 
+  // Bytes of copies that were too many to be kept as losers.
+  uint64_t take_uncounted() { return std::exchange(uncounted_, 0); }
+
   void clear(BlockPool& pool) {
     for (auto& [start, h] : map_) pool.release(h.block, h.block_size);
     map_.clear();
@@ -140,7 +144,8 @@ class OverlapQueue {
 
  private:
   using Iterator = typename Map::iterator;
-  static constexpr size_t kMaxLosers = 256;
+  // Beyond these a storm of copies is only counted: neither memory nor the time of a packet may grow with it.
+  static constexpr size_t kMaxLosers = 256, kMaxLosersWithBytes = 128;
 
   bool reaches(Iterator p, uint64_t start) {
     for (int i = 0; i < 64; ++i) {
@@ -168,17 +173,16 @@ class OverlapQueue {
 
   void lose(uint64_t start, uint64_t end, const uint8_t* bytes, const Meta& meta, bool same, BlockPool& pool) {
     if (start >= end) return;
+    if (losers_.size() >= kMaxLosers) {
+      uncounted_ += end - start;
+      return;
+    }
     Loser l{start, end, nullptr, 0, meta};
-    if (!same && losers_.size() < kMaxLosers) {
+    if (!same && losers_.size() < kMaxLosersWithBytes) {
       l.block_size = static_cast<uint32_t>(end - start);
       l.block = pool.allocate(l.block_size);
       std::memcpy(l.block, bytes, l.block_size);
       memory_ += BlockPool::cost(l.block_size);
-    }
-    // Neighbouring copies without difference are one entry: a storm of them must not grow the list.
-    if (!l.block && !losers_.empty() && !losers_.back().block && losers_.back().end == l.start) {
-      losers_.back().end = l.end;
-      return;
     }
     losers_.push_back(l);
   }
@@ -335,7 +339,7 @@ class OverlapQueue {
 
   Map map_;
   std::vector<Loser> losers_;
-  uint64_t held_bytes_ = 0, memory_ = 0;
+  uint64_t held_bytes_ = 0, memory_ = 0, uncounted_ = 0;
   bool overlapping_ = false;  // linux: some held segments overlap one another
 };
 

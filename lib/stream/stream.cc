@@ -79,13 +79,14 @@ void Stream::insert(uint64_t offset, std::span<const uint8_t> bytes, const Carri
     listener_.on_finding(direction_, Finding::kOutOfWindow, offset, bytes.size(), carrier);
     flags.doubtful = true;
   }
-  if (queue_.memory() + bytes.size() > config_.hold_bytes && (offset > edge_ || !anchored_)) {
-    if (!anchored_) {
+  const auto over = [&] { return queue_.memory() + bytes.size() > config_.hold_bytes || pool_.full(); };
+  if (over() && (offset > edge_ || !anchored_)) {
+    if (!anchored_ && !queue_.empty()) {
       anchor(queue_.first_start());
       return insert(offset, bytes, carrier, flags);
     }
     // What the peer has acknowledged is delivered at once; what it has not may be a hole opened on purpose.
-    if (!resolve(data_ack_, false) || queue_.memory() + bytes.size() > config_.hold_bytes) {
+    if (!resolve(data_ack_, false) || over()) {
       listener_.on_finding(direction_, Finding::kHoldLimit, offset, bytes.size(), carrier);
       return;
     }
@@ -116,6 +117,7 @@ void Stream::drain() {
 }
 
 void Stream::report_losers(uint64_t edge) {
+  totals_.duplicate += queue_.take_uncounted();
   queue_.take_losers(edge, [&](auto& l) {
     if (!l.meta.span_copy) totals_.duplicate += l.end - l.start;
     Carrier c = l.meta.carrier;

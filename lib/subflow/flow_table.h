@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,6 +27,10 @@ struct FlowKey {
 
   FlowKey() = default;
   explicit FlowKey(const packet::TcpSegment& segment);
+  // Of the bytes that count for the family.
+  bool same_flow(const FlowKey& o) const {
+    return v6 == o.v6 && std::memcmp(bytes.data(), o.bytes.data(), v6 ? bytes.size() : 16) == 0;
+  }
 };
 
 class FlowTable {

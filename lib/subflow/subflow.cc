@@ -316,9 +316,10 @@ void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d
     signal.dss.data_fin = false;
     out.units.push_back(signal);
   }
-  if (start > h.next && h.queue.memory() + payload.size() > config_.hold_bytes) {
+  const auto over = [&] { return h.queue.memory() + payload.size() > config_.hold_bytes || pool_.full(); };
+  if (start > h.next && over()) {
     settle(d, h.acks_seen ? h.acked : ~0ull, false, out);
-    if (start > h.next && h.queue.memory() + payload.size() > config_.hold_bytes) {
+    if (start > h.next && over()) {
       out.reports.push_back({TcpFinding::kHoldLimit, static_cast<uint8_t>(d), start, payload.size()});
       return;
     }

@@ -41,6 +41,7 @@ Engine::Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset>
       decoder_(config.decode),
       table_(std::move(table)),
       scratch_(std::make_unique<rules::Scratch>()) {
+  pool_.set_limit(config_.hold_bytes + config_.history_bytes);
   if (rules_) {
     const uint64_t wanted = std::max<uint64_t>(rules_->lookback() + 16384, config_.connection.stream.history_bytes);
     config_.connection.stream.history_bytes = static_cast<uint32_t>(wanted);
@@ -97,10 +98,10 @@ void Engine::advance(uint64_t now) {
 
 void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index) {
   if (s.timestamp_ns > now_) advance(s.timestamp_ns);
-  Options options;
+  Options& options = options_;  // reused: clearing it costs more than most lists cost to parse
   mptcp::parse_options(s.option_bytes(), s.flags, s.payload_size > 0, options);
   // What the burst's earlier packets have done is not in the bulk lookup.
-  if (index == FlowTable::kNone || !flows_[index] || flows_[index]->key.bytes != key.bytes) index = table_.find(key);
+  if (index == FlowTable::kNone || !flows_[index] || !flows_[index]->key.same_flow(key)) index = table_.find(key);
   const bool opening = (s.flags & (packet::kSyn | packet::kAck | packet::kRst)) == packet::kSyn;
   if (index != FlowTable::kNone && opening) {
     Flow& f = *flows_[index];

@@ -43,10 +43,11 @@ struct EngineConfig {
   uint64_t history_bytes = 256ull << 20;  // delivered bytes kept at hand, all streams together
   uint64_t half_open_ns = 30'000'000'000;
   uint64_t idle_ns = 3'600'000'000'000;
-  uint64_t closed_ns = 10'000'000'000;   // how long a closed connection waits for stragglers
+  uint64_t closed_ns = 5'000'000'000;    // how long a closed connection waits for stragglers
   uint64_t park_ns = 1'000'000'000;      // a join waits so long for its connection
   uint32_t max_parked = 4096;
   uint32_t parked_bytes = 1u << 20;      // payload of one parked join
+  uint64_t parked_total_bytes = 64u << 20;  // of all
   uint32_t alerts_per_rule = 16;         // per stream; further ones are counted
   uint32_t payload_context = 256;        // bytes before and after the match in an alert; 0: no payload
 };
@@ -194,7 +195,9 @@ class Engine final : private connection::Observer {
   absl::flat_hash_map<uint32_t, uint32_t> orphans_;               // token -> group of joins without a connection
   absl::flat_hash_map<uint32_t, std::vector<uint32_t>> parked_;   // token -> flows that wait
   uint32_t parked_count_ = 0;
+  uint64_t parked_bytes_ = 0;
   subflow::Outbox outbox_;
+  mptcp::Options options_;
   std::unique_ptr<rules::Scratch> scratch_;
   std::vector<rules::Hit> hits_;
   std::vector<uint8_t> candidate_bytes_;

@@ -72,6 +72,7 @@ Engine::Slot* Engine::orphan_group(uint32_t token, uint64_t now) {
 void Engine::park(Flow& f, const TcpSegment& s, int direction) {
   Flow::Parked& p = *f.parked;
   p.bytes += s.payload_size;
+  parked_bytes_ += s.payload_size;
   p.packets.push_back({s, {s.options, s.options + s.options_size}, {s.payload, s.payload + s.payload_size}, direction});
   ++counters_.inspected;
   const bool synack = direction == 1 && (s.flags & packet::kSyn);
@@ -90,7 +91,8 @@ void Engine::park(Flow& f, const TcpSegment& s, int direction) {
     }
     return unpark(f, *chosen);
   }
-  if (p.bytes > config_.parked_bytes || p.packets.size() > 4096) unpark_alone(f);
+  const bool full = p.bytes > config_.parked_bytes || p.packets.size() > 4096 || parked_bytes_ > config_.parked_total_bytes;
+  if (full) unpark_alone(f);
 }
 
 void Engine::forget_parked(Flow& f) {
@@ -102,6 +104,7 @@ void Engine::forget_parked(Flow& f) {
   const uint32_t token = f.parked->token;
   if (peers_ && !parked_.contains(token) && !orphans_.contains(token)) peers_->unclaim(token);
   --parked_count_;
+  parked_bytes_ -= f.parked->bytes;
   f.parked.reset();
 }
 

@@ -89,6 +89,8 @@ void Engine::flush_dirty() {
     if (is_waiting(*slot) && (!slot->timer.armed() || slot->check_at > now_ + kWaitCheck)) {
       slot->check_at = now_ + kWaitCheck;
       wheel_.arm(slot->timer, slot->check_at);
+    } else if (slot->check_at > now_ + config_.closed_ns && slot->connection.all_members_closed()) {
+      arm(*slot);
     }
   }
   dirty_.clear();
