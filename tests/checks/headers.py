@@ -9,7 +9,8 @@ import sys
 import sources
 
 # The options of the root meson.build; warnings are the builds' business, here only what is missing counts.
-FLAGS = ["-std=c++20", "-march=x86-64-v3", "-fsyntax-only", "-w", "-x", "c++", "-I", "lib", "-I", ".", "-include", "rte_config.h",
+FLAGS = ["-std=c++20", "-march=x86-64-v3", "-fsyntax-only", "-w", "-x", "c++", "-I", "lib", "-I", ".", "-I", "tests/support",
+         "-include", "rte_config.h",
          "-isystem", "/usr/include/dpdk", "-isystem", "/usr/include/x86_64-linux-gnu/dpdk", "-DALLOW_EXPERIMENTAL_API"]
 
 
