@@ -95,7 +95,7 @@ build() { # DIR TARGETS SETUP...
   [ -z "${built[$dir]:-}" ] || return "$((built[$dir] - 1))"
   say "build $dir"
   # shellcheck disable=SC2086  # targets are words
-  if "$@" >"$log" 2>&1 </dev/null && ninja -C "$dir" $targets >>"$log" 2>&1 </dev/null; then
+  if "$@" >"$log" 2>&1 </dev/null && ninja -k 0 -C "$dir" $targets >>"$log" 2>&1 </dev/null; then
     built[$dir]=1
     return 0
   fi
