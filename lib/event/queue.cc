@@ -52,7 +52,7 @@ bool EventQueue::push(Event&& event) {
   }
   const uint64_t tail = tail_.load(std::memory_order_relaxed);
   Slot& slot = slots_[tail & (slots_.size() - 1)];
-  slot.event = std::move(event);
+  slot.event = std::make_unique<Event>(std::move(event));
   slot.size = size;
   bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + size, std::memory_order_relaxed);
   tail_.store(tail + 1, std::memory_order_release);
@@ -63,7 +63,8 @@ bool EventQueue::pop(Event& event) {
   const uint64_t head = head_.load(std::memory_order_relaxed);
   if (head == tail_.load(std::memory_order_acquire)) return false;
   Slot& slot = slots_[head & (slots_.size() - 1)];
-  event = std::exchange(slot.event, Event(Stats{}));  // a slot that waits for its next event owns nothing
+  event = std::move(*slot.event);
+  slot.event.reset();
   bytes_out_.store(bytes_out_.load(std::memory_order_relaxed) + slot.size, std::memory_order_release);
   head_.store(head + 1, std::memory_order_release);
   return true;

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "event/event.h"
@@ -49,8 +50,9 @@ class EventQueue {
   EventCounts dropped() const;
 
  private:
+  // By pointer: an empty ring of 64 Ki slots then takes 1 MiB and not 30.
   struct Slot {
-    Event event;
+    std::unique_ptr<Event> event;
     size_t size = 0;  // as counted when it came: a move may leave the event with another capacity
   };
 

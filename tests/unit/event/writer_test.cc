@@ -11,6 +11,7 @@
 #include <set>
 
 #include "event/file_sink.h"
+#include "event/outputs.h"
 #include "event/queue.h"
 #include "event/stdout_sink.h"
 #include "sink_support.h"
@@ -185,6 +186,38 @@ TEST(EventWriter, ASinkGetsTheTypesThatItWants) {
   writer.flush();
   EXPECT_EQ(writer.outputs()[0].sink->counters().lines, 1U);
   EXPECT_EQ(writer.outputs()[1].sink->counters().lines, 2U);
+}
+
+TEST(Outputs, WhatIsChosenIsOpened) {
+  const TemporaryDirectory dir;
+  OutputChoice choice;
+  choice.file = dir / "eve.json";
+  choice.unix_socket = dir / "socket";
+  choice.to_syslog = true;
+  choice.anomalies = false;
+  std::vector<std::string> reported;
+  auto outputs = open_outputs(choice, [&](const EngineEvent& e) { reported.push_back(e.message); });
+  ASSERT_TRUE(outputs.has_value()) << outputs.error();
+  ASSERT_EQ(outputs->size(), 3U);
+  EXPECT_EQ((*outputs)[0].sink->name(), "file " + choice.file);
+  EXPECT_EQ((*outputs)[1].sink->name(), "socket " + choice.unix_socket);
+  EXPECT_EQ((*outputs)[2].sink->name(), "syslog /dev/log");
+  (*outputs)[1].sink->write("{}\n", 1);
+  EXPECT_EQ(reported.size(), 1U);
+  outputs->resize(1);
+  EventWriter writer(std::move(*outputs));
+  writer.push(anomaly());
+  writer.push(alert(1));
+  writer.flush();
+  EXPECT_EQ(writer.outputs()[0].sink->counters().lines, 1U);
+}
+
+TEST(Outputs, TheErrorNamesTheOneThatCannotBe) {
+  OutputChoice choice;
+  choice.file = "/nonexistent/eve.json";
+  EXPECT_EQ(open_outputs(choice).error(), "/nonexistent/eve.json: No such file or directory");
+  choice = {};
+  EXPECT_TRUE(open_outputs(choice)->empty());
 }
 
 TEST(EventWriter, CloseWritesWhatIsThere) {
