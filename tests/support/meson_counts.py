@@ -59,7 +59,7 @@ def main():
     log = os.path.join(build, "meson-logs", "testlog.json")
     if os.path.exists(log):
         os.remove(log)
-    command = ["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs"]
+    command = ["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", "6"]
     code = subprocess.run(command + [a for s in suites for a in ("--suite", s)], stdin=subprocess.DEVNULL).returncode
     total = [0, 0, 0]
     seen = 0
