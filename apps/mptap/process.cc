@@ -44,7 +44,9 @@ tl::expected<int, std::string> spawn(const std::vector<std::string>& argv, int i
   sigemptyset(&defaults);
   sigaddset(&defaults, SIGPIPE);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  // A group of its own: a terminal's Ctrl-C is ours to answer, and the child ends when we say so.
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   pid_t pid = 0;
   const int failed = posix_spawnp(&pid, argv[0].c_str(), &files, &attributes, args.data(), environ);
   posix_spawnattr_destroy(&attributes);
