@@ -26,7 +26,8 @@ void Connection::on_unit(Member& m, const Unit& u) {
     on_handshake(m, u);
     on_options(m, dir, u);
   }
-  if (mode == Mode::kUndecided && u.kind != UnitKind::kRst && m.has_synack + m.has_third_ack > 0) on_first_ack(m, u);
+  if (mode == Mode::kUndecided && m.join == Join::kInitial && u.kind != UnitKind::kRst && m.has_synack + m.has_third_ack > 0)
+    on_first_ack(m, u);
   if (u.has_dss && u.dss.has_ack && u.doubt == Doubt::kNone && mode == Mode::kMptcp && m.join != Join::kFailed &&
       !m.map[1 - dir].infinite) {
     on_data_ack(dir, u);
@@ -87,6 +88,7 @@ void Connection::on_report(Member& m, const subflow::TcpReport& r) {
     case TcpFinding::kRstOutOfPlace: type = AnomalyType::kTcpRstOutOfPlace; break;
     case TcpFinding::kSynInEstablished: type = AnomalyType::kTcpSynInEstablished; break;
     case TcpFinding::kDataAfterFin: type = AnomalyType::kDataAfterFin; break;
+    case TcpFinding::kUrgentData: type = AnomalyType::kUrgentData; break;
     case TcpFinding::kHoldLimit: type = AnomalyType::kReassemblyLimit; break;
     case TcpFinding::kMalformedOption: type = AnomalyType::kMalformedOption; break;
   }

@@ -99,10 +99,12 @@ class Connection final : public stream::StreamListener {
   void learn_key(int side, uint64_t key);
   void decide(Mode mode);
   void hold_undecided(Member& m, const subflow::Unit& u);
+  void verify_join(Member& m);
   void fail_join(Member& m, event::AnomalyType why, std::string_view detail);
 
   // signals.cc
   void on_options(Member& m, int dir, const subflow::Unit& u);
+  void check_announced(const Member& m);
   void on_add_addr(Member& m, int dir, const mptcp::AddAddr& a);
   void on_fast_close(Member& m, int dir, const subflow::Unit& u);
   void on_data_ack(int dir, const subflow::Unit& u);
@@ -155,6 +157,7 @@ class Connection final : public stream::StreamListener {
   std::array<uint64_t, 2> granted_{};  // data-level window edge
   std::array<bool, 2> acks_seen_{};
 
+  std::array<std::vector<packet::IpAddress>, 2> announced_;  // version 0: by ADD_ADDR, of the client and of the server
   bool syn_capable_ = false, synack_seen_ = false, synack_capable_ = false, first_ack_seen_ = false, without_key_ = false;
   uint8_t syn_version_ = 0;
   uint64_t syn_key_ = 0;

@@ -37,6 +37,7 @@ void Connection::learn_key(int side, uint64_t key) {
     narrow_[side] = false;
     origin_known_[side] = true;
   }
+  for (const auto& m : members) verify_join(*m);
   observer_.on_token(*this, d.token);
 }
 
@@ -156,6 +157,7 @@ void Connection::on_first_ack(Member& m, const Unit& u) {
   // The server's answer shows what it made of it.
   if (!first_ack_seen_ && u.kind == UnitKind::kSignal && !u.has_dss) return;
   if (u.has_dss) {
+    without_key_ = false;  // it was the tap that lost the keys
     decide(Mode::kMptcp);
   } else if (without_key_ && (u.kind == UnitKind::kData || u.tcp_ack)) {
     if (synack_capable_) {
@@ -211,6 +213,7 @@ Member* Connection::join(const packet::Endpoint& client, const packet::Endpoint&
   member->has_syn = true;
   member->start_ns = now;
   if (members.empty()) start_ns = now;
+  if (version == 0) check_announced(*member);
   members.push_back(std::move(member));
   observer_.on_member(*this, *members.back());
   return members.back().get();
@@ -225,24 +228,31 @@ void Connection::fail_join(Member& m, AnomalyType why, std::string_view detail) 
 void Connection::on_join(Member& m, const Unit& u) {
   const Options& o = *u.options;
   if (!o.has(Options::kJoin) || m.join == Join::kFailed) return;
-  const bool known = key_known[0] && key_known[1];
-  const int initiator = m.reversed ? 1 : 0;
   const mptcp::Join& j = o.join;
   if (j.length == 16 && u.direction == 1) {
     m.has_synack = true;
     m.nonce_responder = j.nonce;
-    if (!known) return;
-    if (!accepts(j, m.nonce_initiator, m.reversed)) return fail_join(m, AnomalyType::kJoinBadHmac, "SYN/ACK");
-    m.hmac_seen = true;
-    m.join = Join::kVerified;
+    std::memcpy(m.responder_hmac.data(), j.hmac.data(), m.responder_hmac.size());
   } else if (j.length == 24 && u.direction == 0) {
     m.has_third_ack = true;
-    if (!known || !m.has_synack) return;
-    const auto right = mptcp::join_hmac(version, keys[initiator], keys[1 - initiator], m.nonce_initiator, m.nonce_responder);
-    if (right != j.hmac) return fail_join(m, AnomalyType::kJoinBadHmac, "third ACK");
-    m.hmac_seen = true;
-    m.join = Join::kVerified;
+    m.initiator_hmac = j.hmac;
   }
+  verify_join(m);
+}
+
+// As far as keys and HMACs are known: also of a join that was seen before its connection's keys were.
+void Connection::verify_join(Member& m) {
+  if (!key_known[0] || !key_known[1] || !m.has_synack || m.join == Join::kInitial || m.join == Join::kFailed) return;
+  const int initiator = m.reversed ? 1 : 0;
+  const uint64_t mine = keys[initiator], other = keys[1 - initiator];
+  const auto responder = mptcp::join_hmac(version, other, mine, m.nonce_responder, m.nonce_initiator);
+  if (!std::equal(m.responder_hmac.begin(), m.responder_hmac.end(), responder.begin())) {
+    return fail_join(m, AnomalyType::kJoinBadHmac, "SYN/ACK");
+  }
+  if (m.has_third_ack && mptcp::join_hmac(version, mine, other, m.nonce_initiator, m.nonce_responder) != m.initiator_hmac) {
+    return fail_join(m, AnomalyType::kJoinBadHmac, "third ACK");
+  }
+  m.join = Join::kVerified;
 }
 
 }  // namespace mptap::connection

@@ -381,6 +381,15 @@ void Connection::on_repeat(Member& m, int dir, const Unit& u) {
     }
     from = b;
   }
+  if (u.bytes && s.valid && s.unverified && from < end) {
+    // A copy of bytes that wait for the rest of their mapping, and with it for the checksum.
+    const uint64_t a = std::max(from, s.unverified->ssn), b = std::min(end, s.unverified->ssn + s.unverified->bytes.size());
+    if (a < b) {
+      Carrier piece = c;
+      piece.ssn = a;
+      st.compare_copy(s.offset + (a - s.ssn), {u.bytes + (a - u.ssn), b - a}, piece, u.span_copy);
+    }
+  }
   observer_.on_stir(*this);
 }
 

@@ -57,11 +57,13 @@ struct Member {
   uint8_t address_id = 0;
   bool backup = false;
   bool confirmed = false;  // the responder has answered the complete handshake
-  bool has_syn = false, has_synack = false, has_third_ack = false, hmac_seen = false;
+  bool has_syn = false, has_synack = false, has_third_ack = false;
   bool reset = false;
   bool early_data_told = false;
   uint8_t valid_checksums = 0;
   uint32_t nonce_initiator = 0, nonce_responder = 0;
+  std::array<uint8_t, 8> responder_hmac{};
+  std::array<uint8_t, 20> initiator_hmac{};
   std::array<bool, 2> fin{};  // by stream direction
   std::array<uint64_t, 2> bytes{}, packets{};
   uint8_t reset_reason = 0;

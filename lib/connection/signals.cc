@@ -77,7 +77,22 @@ void Connection::on_fast_close(Member& m, int dir, const Unit& u) {
   fast_closed = true;
 }
 
+// Version 0 has no HMAC on ADD_ADDR: a third party can announce its own address, and the peer joins there.
+void Connection::check_announced(const Member& m) {
+  for (const int side : {0, 1}) {
+    const auto& address = (side == 0 ? m.client : m.server).address;
+    const bool announced = std::find(announced_[side].begin(), announced_[side].end(), address) != announced_[side].end();
+    const bool used = std::any_of(members.begin(), members.end(), [&](const auto& other) {
+      return (side == 0 ? other->client : other->server).address == address;
+    });
+    if (announced && !used) {
+      tell(AnomalyType::kAddAddrForgedV0, &m, std::nullopt, {{"address_id", m.address_id}}, address.to_string());
+    }
+  }
+}
+
 void Connection::on_add_addr(Member& m, int dir, const mptcp::AddAddr& a) {
+  if (version == 0 && announced_[dir].size() < config_.max_members) announced_[dir].push_back(a.address);
   if (a.echo || a.v0 || version == 0 || !a.has_hmac || !key_known[0] || !key_known[1]) return;
   const uint64_t local = keys[dir], remote = keys[1 - dir];
   const auto right = mptcp::add_addr_hmac(local, remote, a.address_id, a.address, a.port);

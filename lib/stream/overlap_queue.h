@@ -306,18 +306,11 @@ class OverlapQueue {
         if (!overlapping_ || p == map_.begin()) break;
         --p;
       }
-      p = std::prev(next);
-      if (p->second.end > start) {
-        // Both stay; the earlier start gives the shared bytes.
-        const uint64_t b = p->second.end;
-        lose(start, b, bytes, meta, same_bytes(p->second, p->first, start, b, bytes), pool);
-        overlapping_ = true;
-      }
+      // Both stay; the earlier start gives the shared bytes. Whoever takes the later one out sees the copy then.
+      overlapping_ = overlapping_ || std::prev(next)->second.end > start;
     }
     while (next != map_.end() && next->first < end) {
       if (next->second.end > end) {
-        const uint64_t a = next->first;
-        lose(a, end, next->second.bytes(), next->second.meta, same_bytes(next->second, a, a, end, bytes + (a - start)), pool);
         overlapping_ = true;
         break;
       }

@@ -106,6 +106,9 @@ void Stream::drain() {
   if (!anchored_) return;
   while (!queue_.empty() && queue_.first_start() <= edge_ && !queue_.first().doubtful) {
     auto [start, h] = queue_.pop_first();
+    if (start < edge_) {
+      repeat(start, {h.bytes(), std::min(h.end, edge_) - start}, h.meta.carrier, {.span_copy = h.meta.span_copy});
+    }
     if (h.end > edge_) {
       Carrier c = h.meta.carrier;
       c.ssn += edge_ - start;

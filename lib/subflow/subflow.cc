@@ -12,10 +12,13 @@ using packet::kFin;
 using packet::kRst;
 using packet::kSyn;
 
+int64_t Half::distance(uint32_t seq) const {
+  return static_cast<int64_t>(mptcp::expand(next, seq - isn));
+}
+
 uint64_t Half::relative(uint32_t seq) const {
-  const uint64_t r = mptcp::expand(next, seq - isn);
   // Below the ISN: an old segment, kept apart from the huge numbers that a wrap would make.
-  return static_cast<int64_t>(r) < 0 ? 0 : r;
+  return static_cast<uint64_t>(std::max<int64_t>(distance(seq), 0));
 }
 
 Subflow::~Subflow() {
@@ -172,9 +175,9 @@ Doubt Subflow::doubt(const packet::TcpSegment& s, const mptcp::Options& o, int d
     return Doubt::kOutOfWindow;
   }
   if (r.seen && r.isn_known) {
-    const uint64_t ack = r.relative(s.ack);
-    if (ack > r.highest || (ack < r.acked && r.acked - ack > std::max(h.max_window, 1u << 16))) {
-      if (s.payload_size > 0) report(TcpFinding::kBadAck, ack, r.highest);
+    const int64_t ack = r.distance(s.ack), highest = static_cast<int64_t>(r.highest), acked = static_cast<int64_t>(r.acked);
+    if (ack > highest || acked - ack > std::max(h.max_window, 1u << 16)) {
+      if (s.payload_size > 0) report(TcpFinding::kBadAck, static_cast<uint64_t>(std::max<int64_t>(ack, 0)), r.highest);
       return Doubt::kBadAck;
     }
   }
@@ -218,8 +221,16 @@ void Subflow::advance(const packet::TcpSegment& s, const mptcp::Options& o, int 
     r.isn = s.ack - 1;
   }
   if (h.ttl == 0) h.ttl = s.ttl;
+  if ((s.flags & packet::kUrg) && s.payload_size > 0) {
+    out.reports.push_back({TcpFinding::kUrgentData, static_cast<uint8_t>(d), h.relative(s.seq), s.payload_size});
+  }
   const uint64_t start = h.relative(s.seq);
-  const uint64_t end = start + s.payload_size;
+  std::span<const uint8_t> payload = s.payload_bytes();
+  // What lies before the ISN is nothing of the stream.
+  if (const int64_t before = -h.distance(s.seq); before > 0) {
+    payload = payload.subspan(std::min(payload.size(), static_cast<size_t>(before)));
+  }
+  const uint64_t end = start + payload.size();
 
   Unit unit;
   unit.direction = static_cast<uint8_t>(d);
@@ -260,7 +271,7 @@ void Subflow::advance(const packet::TcpSegment& s, const mptcp::Options& o, int 
     if (s.payload_size > 0) signal.has_dss = signal.tcp_ack = false;
     out.units.push_back(signal);
   }
-  if (s.payload_size > 0) on_payload(s.payload_bytes(), start, d, unit, out);
+  if (s.payload_size > 0) on_payload(payload, start, d, unit, out);
   check_fin(d, s.timestamp_ns, s.number, out);
 }
 
@@ -339,19 +350,29 @@ void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d
 void Subflow::emit_held(int d, uint64_t start, const stream::OverlapQueue<SegmentMeta>::Held& held, Outbox& out) {
   Half& h = half[d];
   out.blocks.push_back({held.block, held.block_size});
-  if (held.end <= h.next) return;
   Unit u;
-  u.kind = UnitKind::kData;
   u.direction = static_cast<uint8_t>(d);
   u.has_dss = held.meta.has_dss;
   u.dss = held.meta.dss;
   u.dss.has_ack = false;
+  u.timestamp_ns = held.meta.timestamp_ns;
+  u.number = held.meta.number;
+  if (start < h.next) {
+    // It shared bytes with a held segment that starts earlier.
+    u.kind = UnitKind::kRepeat;
+    u.span_copy = held.meta.span_copy;
+    u.ssn = start - h.fast_open;
+    u.bytes = held.bytes();
+    u.size = static_cast<uint32_t>(std::min(held.end, h.next) - start);
+    out.units.push_back(u);
+    u.span_copy = false;
+  }
+  if (held.end <= h.next) return;
+  u.kind = UnitKind::kData;
   u.ssn = h.next - h.fast_open;
   u.bytes = held.bytes() + (h.next - start);
   u.size = static_cast<uint32_t>(held.end - h.next);
   u.after_loss = h.after_loss;
-  u.timestamp_ns = held.meta.timestamp_ns;
-  u.number = held.meta.number;
   if (held.meta.doubt == Doubt::kTtl) h.ttl = 0;  // the receiver took it: its route is the new normal
   h.after_loss = false;
   h.next = held.end;

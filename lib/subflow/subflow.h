@@ -64,7 +64,8 @@ struct Half {
   uint8_t* syn_data = nullptr;
   uint32_t syn_data_size = 0;
 
-  uint64_t relative(uint32_t seq) const;
+  int64_t distance(uint32_t seq) const;  // from the ISN, negative below it
+  uint64_t relative(uint32_t seq) const;  // the same, at least 0
 };
 
 enum class Phase : uint8_t { kSynSent, kSynReceived, kEstablished, kClosed };

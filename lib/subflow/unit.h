@@ -54,6 +54,7 @@ enum class TcpFinding : uint8_t {
   kUnexpectedMd5,
   kRstOutOfPlace,
   kSynInEstablished,
+  kUrgentData,
   kDataAfterFin,
   kHoldLimit,
   kMalformedOption,

@@ -19,6 +19,7 @@ using subflow::FlowTable;
 namespace {
 
 constexpr size_t kBurst = 32;
+constexpr uint64_t kFlushSpan = 10'000'000;
 
 bool within(const packet::Frame& f, const uint8_t* p) {
   return p >= f.data && p <= f.data + f.captured;
@@ -97,7 +98,11 @@ void Engine::advance(uint64_t now) {
 }
 
 void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index) {
-  if (s.timestamp_ns > now_) advance(s.timestamp_ns);
+  if (s.timestamp_ns > now_) {
+    // A file's burst can span seconds: what waits must have its timer before time goes on.
+    if (s.timestamp_ns > flushed_ns_ + kFlushSpan) flush_dirty();
+    advance(s.timestamp_ns);
+  }
   Options& options = options_;  // reused: clearing it costs more than most lists cost to parse
   mptcp::parse_options(s.option_bytes(), s.flags, s.payload_size > 0, options);
   // What the burst's earlier packets have done is not in the bulk lookup.

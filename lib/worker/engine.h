@@ -182,7 +182,7 @@ class Engine final : private connection::Observer {
   subflow::FlowTable table_;
   TimerWheel wheel_;
   EngineCounters counters_;
-  uint64_t now_ = 0;
+  uint64_t now_ = 0, flushed_ns_ = 0;
   uint64_t serial_ = 0;
   size_t connections_open_ = 0;
   std::vector<std::unique_ptr<Flow>> flows_;

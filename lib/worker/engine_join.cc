@@ -153,7 +153,10 @@ void Engine::on_token(connection::Connection& c, uint32_t token) {
   if (peers_) shared = peers_->publish(c, token, slot.index, slot.serial) || shared;
   if (shared) on_anomaly(c, AnomalyType::kTokenCollision, nullptr, std::nullopt, {{"token", token}}, {});
   bearers.push_back(slot.index);
-  if (!parked_.empty()) tokens_due_.push_back(token);
+  if (parked_.empty()) return;
+  for (const int side : {0, 1}) {
+    if (c.token_known[side]) tokens_due_.push_back(c.tokens[side]);
+  }
 }
 
 void Engine::surrender(uint32_t token, const Taker& take) {
@@ -187,8 +190,11 @@ void Engine::resolve_tokens() {
     const auto waiting = parked_.find(token);
     const auto bearer = tokens_.find(token);
     if (waiting == parked_.end() || bearer == tokens_.end()) continue;
+    Slot& slot = *slots_[bearer->second.back()];
+    // With the other key the join can be verified, and the connection knows that it is one.
+    if (!slot.connection.key_known[0] || !slot.connection.key_known[1]) continue;
     const std::vector<uint32_t> flows = waiting->second;
-    for (const uint32_t index : flows) unpark(*flows_[index], *slots_[bearer->second.back()]);
+    for (const uint32_t index : flows) unpark(*flows_[index], slot);
   }
 }
 

@@ -81,6 +81,7 @@ void Engine::on_stir(connection::Connection& c) {
 }
 
 void Engine::flush_dirty() {
+  flushed_ns_ = now_;
   for (size_t i = 0; i < dirty_.size(); ++i) {
     Slot* slot = slots_[dirty_[i]].get();
     if (!slot || !slot->dirty) continue;
