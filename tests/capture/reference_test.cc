@@ -77,7 +77,7 @@ TEST(Reference, DeliversWhatTheKernelDelivered) {
     std::string got;
     for (const Judged& j : judged(entry.path())) {
       got += " [" + runs(j.stream[0].bytes) + "]";
-      found |= sha256_hex(j.stream[0].bytes) == verdict["delivered_sha256"];
+      found |= sha256_hex(j.stream[0].bytes) == verdict["delivered_sha256"].get<std::string>();
     }
     EXPECT_TRUE(found) << "kernel: " << verdict["delivered_runs"] << " reference:" << got;
     ++compared;

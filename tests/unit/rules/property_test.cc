@@ -55,11 +55,9 @@ std::string draw_rule(bool pcres) {
   std::string options = draw_content(true);
   bool after_positive = true;
   const int more = draw(0, 3);
-  int pcre_count = 0;
   for (int i = 0; i < more; ++i) {
     if (pcres && chance(40) && i + 1 == more) {
       options += " " + draw_pcre(after_positive);
-      ++pcre_count;
     } else {
       options += " " + draw_content(false);
     }
