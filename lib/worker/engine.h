@@ -22,6 +22,7 @@
 #include "packet/decode.h"
 #include "rules/ruleset.h"
 #include "rules/scanner.h"
+#include "rules/threshold.h"
 #include "stream/block_pool.h"
 #include "subflow/flow_table.h"
 #include "subflow/subflow.h"
@@ -158,6 +159,7 @@ class Engine final : private connection::Observer {
   void free_slot(Slot& s);
   // engine_inspect.cc
   void flush(Slot& s, int direction);
+  void finish_scan(Slot& slot, int direction);
   void trim_histories();
   void report_hits(Slot& s, int direction, bool candidate);
   void describe_carriers(const stream::Stream& st, const rules::Hit& hit, event::Alert& alert) const;
@@ -199,6 +201,7 @@ class Engine final : private connection::Observer {
   subflow::Outbox outbox_;
   mptcp::Options options_;
   std::unique_ptr<rules::Scratch> scratch_;
+  rules::Thresholds thresholds_;
   std::vector<rules::Hit> hits_;
   std::vector<uint8_t> candidate_bytes_;
   struct HistoryUse {

@@ -62,6 +62,16 @@ void Engine::flush(Slot& slot, int d) {
   }
 }
 
+// No byte will come any more: what waited for some is decided.
+void Engine::finish_scan(Slot& slot, int d) {
+  const stream::Stream* st = slot.connection.streams[d].get();
+  if (!st || !slot.sides[d].scanner) return;
+  const HistoryView view(st->history());
+  hits_.clear();
+  slot.sides[d].scanner->finish(st->history().end(), view, *scratch_, hits_);
+  if (!hits_.empty()) report_hits(slot, d, false);
+}
+
 // The bytes at hand of all streams have one budget: the stream that has been silent longest gives its up.
 void Engine::trim_histories() {
   while (history_total_ > config_.history_bytes && !history_order_.empty()) {
@@ -141,6 +151,15 @@ void Engine::report_hits(Slot& slot, int d, bool candidate) {
     if (std::any_of(side.found.begin(), side.found.end(), same)) continue;
     if (side.found.size() >= kFoundKept) side.found.erase(side.found.begin());
     side.found.push_back(hit);
+    if (hit.rule->threshold) {
+      const event::Head head = c.head();
+      const bool forth = d == 0;
+      if (!thresholds_.allow(*hit.rule, (forth ? head.src : head.dst).address, (forth ? head.dst : head.src).address, c.flow_id,
+                             now_)) {
+        ++counters_.alerts_suppressed;
+        continue;
+      }
+    }
     auto count = std::find_if(side.alerted.begin(), side.alerted.end(), [&](const auto& a) { return a.first == hit.rule; });
     if (count == side.alerted.end()) count = side.alerted.insert(side.alerted.end(), {hit.rule, 0u});
     if (++count->second > config_.alerts_per_rule) {

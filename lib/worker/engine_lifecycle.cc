@@ -156,7 +156,10 @@ void Engine::emit_record(Slot& slot, bool timed_out) {
   }
   outbox_.clear(pool_);
   c.close(timed_out);
-  for (int d = 0; d < 2; ++d) flush(slot, d);
+  for (int d = 0; d < 2; ++d) {
+    flush(slot, d);
+    finish_scan(slot, d);
+  }
   event::ConnectionRecord r = c.record();
   if (config_.sha256) {
     for (int d = 0; d < 2; ++d) r.stream[d].sha256 = finish_sha(slot.sides[d]);

@@ -300,6 +300,21 @@ def _():
     assert "frobnicate" in checked.stdout + checked.stderr and f"{line}" in checked.stdout + checked.stderr, checked
 
 
+@suite.case("rules that need the stream's end are decided there, and thresholds hold")
+def _():
+    rules = os.path.join(work.name, "end.rules")
+    with open(rules, "w", encoding="utf-8") as f:
+        for sid, options in enumerate((
+                'content:!"harmless";',
+                'content:!"stuff"; distance:-5; within:5;',
+                'pcre:"/evil stuff(?!s)/";',
+                "threshold:type threshold, track by_rule, count 2, seconds 60;",
+                "threshold:type limit, track by_src, count 1, seconds 60;"), 1):
+            f.write(f'alert tcp any any -> any any (content:"evil stuff"; {options} sid:{sid};)\n')
+    alerts = of_type(events("--rules", rules, material.path("evil", work.name)), "alert")
+    equal("sids", sorted(a["alert"]["signature_id"] for a in alerts), [1, 3, 5])
+
+
 @suite.case("the table names both ends, the subflows and the alert; no colour off a terminal")
 def _():
     text = mptap("read", "--rules", RULES, material.path("evil", work.name)).stdout.decode()
