@@ -110,6 +110,7 @@ class Stream {
 
   uint64_t edge() const { return edge_; }  // the next offset to be delivered
   uint64_t start() const { return start_; }
+  uint64_t flushed() const { return flushed_; }  // what take_fresh() gives next begins here
   uint64_t fin() const { return fin_; }    // kNone: not seen
   bool finished() const { return fin_ != kNone && edge_ >= fin_; }
   uint64_t acknowledged() const { return data_ack_; }

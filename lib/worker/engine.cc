@@ -43,10 +43,18 @@ Engine::Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset>
       table_(std::move(table)),
       scratch_(std::make_unique<rules::Scratch>()) {
   pool_.set_limit(config_.hold_bytes + config_.history_bytes);
-  if (rules_) {
-    const uint64_t wanted = std::max<uint64_t>(rules_->lookback() + 16384, config_.connection.stream.history_bytes);
-    config_.connection.stream.history_bytes = static_cast<uint32_t>(wanted);
-  }
+  if (rules_) keep_history();
+}
+
+void Engine::keep_history() {
+  const uint64_t wanted = std::max<uint64_t>(rules_->lookback() + 16384, config_.connection.stream.history_bytes);
+  config_.connection.stream.history_bytes = static_cast<uint32_t>(wanted);
+}
+
+void Engine::set_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_t old_until_ns) {
+  rules_ = std::move(rules);
+  old_rules_until_ = old_until_ns;
+  if (rules_) keep_history();
 }
 
 Engine::~Engine() {
@@ -94,7 +102,7 @@ void Engine::run(std::span<const TcpSegment> segments) {
 void Engine::advance(uint64_t now) {
   if (now <= now_) return;
   now_ = now;
-  wheel_.advance(now_, [this](Timer& t) { fire(t); });
+  wheel_.advance(std::min(now_, horizon_), [this](Timer& t) { fire(t); });
 }
 
 void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index) {

@@ -109,6 +109,11 @@ class Engine final : private connection::Observer {
   // The input is over: every connection is closed and its record given out, in the order of their first packets.
   void finish();
 
+  // Holes and idle connections are judged by no later time than this: what other workers have passed on by then is here.
+  void set_horizon(uint64_t horizon_ns) { horizon_ = horizon_ns; }
+  // Streams that begin from now on are searched for these; those that run keep theirs until then, on packet time.
+  void set_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_t old_until_ns);
+
   // Where other engines share the work; before the first packet.
   void set_peers(Peers* peers) { peers_ = peers; }
   // Joins of this token that wait here belong to another worker's connection: take gets their packets in order.
@@ -130,6 +135,7 @@ class Engine final : private connection::Observer {
 
   Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset> rules, Listener& listener, subflow::FlowTable table);
 
+  void keep_history();
   void run(std::span<const packet::TcpSegment> segments);
   void process_tcp(const packet::TcpSegment& s, const subflow::FlowKey& key, uint32_t slot);
   uint32_t begin_flow(const packet::TcpSegment& s, const mptcp::Options& o, const subflow::FlowKey& key);
@@ -158,6 +164,7 @@ class Engine final : private connection::Observer {
   void emit_record(Slot& s, bool timed_out);
   void free_slot(Slot& s);
   // engine_inspect.cc
+  void open_scanner(Slot& s, int direction, uint64_t offset);
   void flush(Slot& s, int direction);
   void finish_scan(Slot& slot, int direction);
   void trim_histories();
@@ -185,6 +192,8 @@ class Engine final : private connection::Observer {
   TimerWheel wheel_;
   EngineCounters counters_;
   uint64_t now_ = 0, flushed_ns_ = 0;
+  uint64_t horizon_ = UINT64_MAX;
+  uint64_t old_rules_until_ = 0;
   uint64_t serial_ = 0;
   size_t connections_open_ = 0;
   std::vector<std::unique_ptr<Flow>> flows_;

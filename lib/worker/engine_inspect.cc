@@ -26,18 +26,27 @@ constexpr size_t kFoundKept = 32;
 
 }  // namespace
 
+// offset: of the first byte that it will be given.
+void Engine::open_scanner(Slot& slot, int d, uint64_t offset) {
+  Side& side = slot.sides[d];
+  const connection::Member& first = *slot.connection.members.front();
+  const bool to_server = d == 0;
+  side.scanner = std::make_unique<rules::Scanner>(
+      rules_, rules::FlowContext{to_server ? first.client : first.server, to_server ? first.server : first.client, to_server});
+  side.rules = rules_;
+  // These point into the rules before.
+  side.alerted.clear();
+  side.found.clear();
+  if (offset > 0) side.scanner->gap(offset);
+}
+
 void Engine::flush(Slot& slot, int d) {
   Connection& c = slot.connection;
   if (!c.streams[d] || !c.streams[d]->has_fresh()) return;
   stream::Stream& st = *c.streams[d];
   Side& side = slot.sides[d];
-  if (rules_ && !side.scanner) {
-    const connection::Member& first = *c.members.front();
-    const bool to_server = d == 0;
-    side.scanner = std::make_unique<rules::Scanner>(
-        rules_, rules::FlowContext{to_server ? first.client : first.server, to_server ? first.server : first.client, to_server});
-    if (st.start() > 0) side.scanner->gap(st.start());
-  }
+  if (side.scanner && side.rules != rules_ && now_ >= old_rules_until_) side.scanner.reset();
+  if (rules_ && !side.scanner) open_scanner(slot, d, side.rules ? st.flushed() : st.start());
   if (config_.sha256 && !side.sha) {
     side.sha.reset(EVP_MD_CTX_new());
     EVP_DigestInit_ex(side.sha.get(), EVP_sha256(), nullptr);
@@ -109,12 +118,7 @@ void Engine::on_alternative(Connection& c, int d, uint64_t offset, std::span<con
   Slot& slot = *slot_of(c);
   flush(slot, d);
   Side& side = slot.sides[d];
-  if (!side.scanner) {
-    const connection::Member& first = *c.members.front();
-    const bool to_server = d == 0;
-    side.scanner = std::make_unique<rules::Scanner>(
-        rules_, rules::FlowContext{to_server ? first.client : first.server, to_server ? first.server : first.client, to_server});
-  }
+  if (!side.scanner) open_scanner(slot, d, 0);
   if (!side.scanner->active()) return;
   // With what stands before and behind it in the delivered stream.
   candidate_bytes_.clear();

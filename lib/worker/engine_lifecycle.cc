@@ -127,17 +127,18 @@ void Engine::fire(Timer& timer) {
     return;
   }
   Slot& slot = *slots_[timer.slot];
+  const uint64_t now = std::min(now_, horizon_);
   const std::vector<uint32_t> flows = slot.flows;
   for (const uint32_t index : flows) {
     Flow& f = *flows_[index];
     if (!f.subflow.waiting()) continue;
     outbox_.clear(pool_);
-    f.subflow.tick(now_, outbox_);
+    f.subflow.tick(now, outbox_);
     consume(f);
   }
-  slot.connection.tick(now_);
+  slot.connection.tick(now);
   for (int d = 0; d < 2; ++d) flush(slot, d);
-  if (now_ >= slot.connection.last_ns + patience(slot)) {
+  if (now >= slot.connection.last_ns + patience(slot)) {
     emit_record(slot, slot.connection.end() == event::End::kOpen);
     return;
   }

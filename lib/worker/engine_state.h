@@ -43,6 +43,7 @@ struct Engine::Flow {
 
 struct Engine::Side {
   std::unique_ptr<rules::Scanner> scanner;
+  std::shared_ptr<const rules::Ruleset> rules;  // the scanner's
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> sha{nullptr, EVP_MD_CTX_free};
   std::vector<std::pair<const rules::Rule*, uint32_t>> alerted;  // per rule: how often
   std::vector<rules::Hit> found;                                 // the last hits, so that a candidate does not repeat them

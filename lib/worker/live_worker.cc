@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/live_worker.h"
+
+#include <algorithm>
+#include <thread>
+
+#include <rte_cycles.h>
+#include <rte_pause.h>
+
+namespace mptap::worker {
+namespace {
+
+using packet::Reason;
+using packet::TcpSegment;
+using subflow::FlowKey;
+
+constexpr uint64_t kHousekeepingPerSecond = 10'000, kSnapshotsPerSecond = 10;
+// Loops without a packet: pause, then nap. A nap fills an eighth of a queue at 5 Mpps.
+constexpr uint32_t kNapAfter = 2000, kQuietAfter = 200;
+
+}  // namespace
+
+LiveWorker::LiveWorker(Fabric& fabric, unsigned self, std::unique_ptr<Engine> engine, const packet::DecodeConfig& decode,
+                       const RouterOptions& router, std::vector<LiveQueue> queues)
+    : fabric_(fabric),
+      self_(self),
+      engine_(std::move(engine)),
+      router_(fabric, self, counters_, router),
+      decoder_(decode),
+      queues_(std::move(queues)) {
+  for (size_t i = 0; i < queues_.size(); ++i) bursts_.push_back(std::make_unique<port::RxBurst>());
+  engine_->set_peers(&router_);
+}
+
+void LiveWorker::run(const LiveControl& control) {
+  fabric_.tokens().readers().online(self_);
+  uint32_t idle = 0;
+  uint64_t then = rte_rdtsc();
+  for (;;) {
+    const auto phase = control.phase.load(std::memory_order_acquire);
+    if (phase == LiveControl::Phase::kFinish) break;
+    const uint64_t time = now(control);
+    bool found = receive_owned();
+    found = receive_spread() || found;
+    if (phase == LiveControl::Phase::kRun)
+      for (const LiveQueue& queue : queues_) found = receive(queue, time) || found;
+    // All that came before has been passed on.
+    fabric_.set_clock(self_, control.packet_time ? std::max(time, packet_time_) : time);
+
+    const uint64_t tsc = rte_rdtsc();
+    if (tsc >= next_housekeeping_) {
+      next_housekeeping_ = tsc + rte_get_tsc_hz() / kHousekeepingPerSecond;
+      housekeeping(control, time);
+    }
+    counters_.add(found ? kBusyCycles : kIdleCycles, tsc - then);
+    then = tsc;
+    if (found) {
+      idle = 0;
+      quiet_.store(false, std::memory_order_release);
+      continue;
+    }
+    if (++idle >= kQuietAfter && phase == LiveControl::Phase::kDrain) quiet_.store(true, std::memory_order_release);
+    if (idle < kNapAfter) {
+      rte_pause();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
+  }
+  for (const auto& burst : bursts_) burst->release();
+  engine_->set_horizon(UINT64_MAX);
+  engine_->finish();
+  snapshot();
+  fabric_.tokens().readers().offline(self_);
+  finished_.store(true, std::memory_order_release);
+}
+
+uint64_t LiveWorker::now(const LiveControl& control) {
+  if (!control.packet_time) return clock_.now_ns();
+  uint64_t latest = packet_time_;
+  for (unsigned i = 0; i < fabric_.workers(); ++i) latest = std::max(latest, fabric_.clock(i));
+  return latest;
+}
+
+bool LiveWorker::receive(const LiveQueue& queue, uint64_t time) {
+  port::RxBurst& burst = *bursts_[static_cast<size_t>(&queue - queues_.data())];
+  const uint16_t count = burst.receive(*queue.port, queue.queue, time, counters_.value(kFrames) + 1);
+  if (count == 0) return false;
+  const bool checksums = queue.port->info().rx_checksum;
+  uint64_t bytes = 0;
+  for (uint16_t i = 0; i < count; ++i) {
+    const packet::Frame& frame = burst.frames()[i];
+    bytes += frame.wire;
+    packet_time_ = std::max(packet_time_, frame.timestamp_ns);
+    if (checksums) decoder_.trust_checksums(burst.checksum_good(i));
+    take_frame(frame, queue.spread);
+  }
+  if (checksums) decoder_.trust_checksums(false);
+  process();
+  counters_.add(kFrames, count);
+  counters_.add(kFrameBytes, bytes);
+  return true;
+}
+
+void LiveWorker::take_frame(const packet::Frame& frame, bool spread_all) {
+  TcpSegment s;
+  const Reason reason = decoder_.decode(frame, s);
+  counters_.add(kDecoded[reason]);
+  if (reason != Reason::kTcp) return;
+  // A reassembled datagram lies in the decoder's buffer until its next call.
+  const bool borrowed = s.payload_size > 0 && (s.payload < frame.data || s.payload >= frame.data + frame.captured);
+  // The NIC hashes what is outside of a tunnel, and fragments by their addresses.
+  if (spread_all || borrowed || s.tunnel_depth > 0) {
+    if (const unsigned shard = fabric_.shard(s); shard != self_) return spread(s, shard);
+  }
+  if (router_.route(s, FlowKey(s), 0, 0) != Router::Verdict::kOurs) return;
+  add(s);
+  if (borrowed) process();
+}
+
+void LiveWorker::add(const TcpSegment& s) {
+  batch_[batched_++] = s;
+  if (batched_ == kBatch) process();
+}
+
+void LiveWorker::process() {
+  if (batched_ == 0) return;
+  engine_->process(std::span<const TcpSegment>(batch_.data(), batched_));
+  batched_ = 0;
+}
+
+void LiveWorker::spread(const TcpSegment& s, unsigned to) {
+  Parcel* parcel = fabric_.packets(self_, to).acquire();
+  if (parcel == nullptr) {
+    counters_.add(kSpreadDropped);
+    return;
+  }
+  parcel->kind = Parcel::Kind::kSegment;
+  parcel->hops = 0;
+  parcel->load(s);
+  fabric_.packets(self_, to).send(parcel);
+  counters_.add(kSpread);
+}
+
+bool LiveWorker::receive_spread() {
+  bool found = false;
+  Parcel* parcels[kBatch];
+  for (unsigned from = 0; from < fabric_.workers(); ++from) {
+    Lane& lane = fabric_.packets(from, self_);
+    const size_t count = lane.receive(parcels);
+    for (size_t i = 0; i < count; ++i) {
+      const TcpSegment& s = parcels[i]->segment;
+      if (router_.route(s, FlowKey(s), 0, 0) == Router::Verdict::kOurs) add(s);
+    }
+    process();
+    for (size_t i = 0; i < count; ++i) lane.give_back(parcels[i]);
+    found = found || count != 0;
+  }
+  return found;
+}
+
+bool LiveWorker::receive_owned() {
+  bool found = false;
+  Parcel* parcels[kBatch];
+  for (unsigned from = 0; from < fabric_.workers(); ++from) {
+    Lane& lane = fabric_.segments(from, self_);
+    const size_t count = lane.receive(parcels);
+    for (size_t i = 0; i < count; ++i) {
+      Parcel& parcel = *parcels[i];
+      switch (parcel.kind) {
+        case Parcel::Kind::kSegment: {
+          const FlowKey key(parcel.segment);
+          if (router_.route(parcel.segment, key, parcel.hops, 0) != Router::Verdict::kOurs) break;
+          if (parcel.segment.flags & packet::kSyn) router_.welcome(key, from);
+          add(parcel.segment);
+          break;
+        }
+        case Parcel::Kind::kTokenKnown:
+          process();
+          engine_->surrender(parcel.token, [&](const TcpSegment& s, const FlowKey& key) { router_.redirect(s, key, from); });
+          break;
+        case Parcel::Kind::kFlowEnded: router_.forget(parcel.key);
+      }
+    }
+    process();
+    for (size_t i = 0; i < count; ++i) lane.give_back(parcels[i]);
+    found = found || count != 0;
+  }
+  return found;
+}
+
+void LiveWorker::give_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_t old_ns) {
+  const std::lock_guard lock(mailbox_);
+  new_rules_ = std::move(rules);
+  old_ns_ = old_ns;
+  rules_given_.store(true, std::memory_order_release);
+}
+
+void LiveWorker::housekeeping(const LiveControl& control, uint64_t time) {
+  heartbeat_.fetch_add(1, std::memory_order_relaxed);
+  fabric_.tokens().readers().quiescent(self_);
+  // The clocks first, then the lanes: what the others passed on until then is here before time moves on.
+  const uint64_t clocks = fabric_.all_clocks();
+  const uint64_t horizon = std::max(clocks, time > control.stall_ns ? time - control.stall_ns : 0);
+  receive_spread();
+  receive_owned();
+  engine_->set_horizon(horizon);
+  engine_->advance(time);
+  router_.advance(time);
+  if (rules_given_.load(std::memory_order_acquire)) {
+    const std::lock_guard lock(mailbox_);
+    engine_->set_rules(std::move(new_rules_), time + old_ns_);
+    rules_given_.store(false, std::memory_order_relaxed);
+  }
+  if (const uint64_t tsc = rte_rdtsc(); tsc >= next_snapshot_) {
+    next_snapshot_ = tsc + rte_get_tsc_hz() / kSnapshotsPerSecond;
+    snapshot();
+  }
+}
+
+void LiveWorker::snapshot() {
+  const EngineCounters& e = engine_->counters();
+  counters_.set(kInspected, e.inspected);
+  counters_.set(kSpanCopies, e.span_copies);
+  counters_.set(kIgnoredNoFlow, e.ignored_no_flow);
+  counters_.set(kIgnoredPlainTcp, e.ignored_plain_tcp);
+  counters_.set(kDroppedSubflowLimit, e.dropped_subflow_limit);
+  counters_.set(kDroppedConnectionLimit, e.dropped_connection_limit);
+  counters_.set(kConnectionsOpen, engine_->open_connections());
+  counters_.set(kConnectionsTotal, e.connections);
+  counters_.set(kSubflowsTotal, e.subflows);
+  counters_.set(kJoinsVerified, e.joins_verified);
+  counters_.set(kJoinsFailed, e.joins_failed);
+  counters_.set(kJoinsParked, e.joins_parked);
+  counters_.set(kParkLimit, e.dropped_park_limit);
+  counters_.set(kAlerts, e.alerts);
+  counters_.set(kAlertsSuppressed, e.alerts_suppressed);
+  counters_.set(kAnomalies, e.anomalies);
+  counters_.set(kDelivered, e.delivered_bytes);
+  counters_.set(kHeldBytes, engine_->memory_held());
+}
+
+}  // namespace mptap::worker

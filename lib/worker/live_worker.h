@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The poll loop of one core: packets from its queue of each port and from the other workers, to its engine or onwards. Nothing
+// in it waits for anybody; what is not per packet is in housekeeping(), every 100 µs.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "packet/decode.h"
+#include "port/port.h"
+#include "port/wall_clock.h"
+#include "worker/counters.h"
+#include "worker/engine.h"
+#include "worker/fabric.h"
+#include "worker/router.h"
+
+namespace mptap::worker {
+
+inline const Counter kFrames{"frames_total", "frames received"};
+inline const Counter kFrameBytes{"frame_bytes_total", "bytes of them on the wire"};
+inline const CounterFamily<packet::Reason, static_cast<size_t>(packet::Reason::kCount)> kDecoded{
+    "decoded_total", "frames by what the decoder made of them; tcp is what went on", "reason", packet::reason_name};
+inline const Counter kSpread{"spread_total",
+                             "packets passed on to the worker of their shard: ports without RSS, tunnels, fragments"};
+inline const Counter kSpreadDropped{"spread_dropped_total", "packets dropped because the lane to their shard's worker was full"};
+inline const Counter kInspected{"inspected_total", "packets that went to a subflow"};
+inline const Counter kSpanCopies{"span_copies_total", "second copies of packets that the tap delivered twice"};
+inline const Counter kIgnoredNoFlow{"ignored_no_flow_total", "packets that belong to nothing and begin nothing"};
+inline const Counter kIgnoredPlainTcp{"ignored_plain_tcp_total", "packets of plain TCP, which is not inspected"};
+inline const Counter kDroppedSubflowLimit{"dropped_subflow_limit_total", "packets that would begin a subflow beyond the limit"};
+inline const Counter kDroppedConnectionLimit{"dropped_connection_limit_total",
+                                             "packets that would begin a connection beyond the limit"};
+inline const Counter kConnectionsOpen{"connections_open", "connections followed now", Metric::kGauge};
+inline const Counter kConnectionsTotal{"connections_total", "connections followed so far"};
+inline const Counter kSubflowsTotal{"subflows_total", "subflows followed so far"};
+inline const Counter kJoinsVerified{"joins_verified_total", "joins whose HMACs held"};
+inline const Counter kJoinsFailed{"joins_failed_total", "joins that failed"};
+inline const Counter kJoinsParked{"joins_parked_total", "joins that waited for their connection"};
+inline const Counter kParkLimit{"parked_join_limit_total", "joins that could not wait because too many did"};
+inline const Counter kAlerts{"alerts_total", "alerts"};
+inline const Counter kAlertsSuppressed{"alerts_suppressed_total", "alerts beyond the limit of one rule in one stream"};
+inline const Counter kAnomalies{"anomalies_total", "anomalies"};
+inline const Counter kDelivered{"delivered_bytes_total", "stream bytes of connections that have ended"};
+inline const Counter kHeldBytes{"held_bytes", "memory of bytes that wait for others", Metric::kGauge};
+inline const Counter kBusyCycles{"busy_cycles_total", "TSC cycles of loops that found a packet"};
+inline const Counter kIdleCycles{"idle_cycles_total", "TSC cycles of loops that found none"};
+
+// A queue of a port, and whether its packets must be sorted to their shards in software.
+struct LiveQueue {
+  const port::Port* port = nullptr;
+  uint16_t queue = 0;
+  bool spread = false;
+};
+
+// What the main thread tells all workers. One object for all.
+struct LiveControl {
+  enum class Phase : uint8_t { kRun, kDrain, kFinish };
+  std::atomic<Phase> phase{Phase::kRun};
+  // Ports that bear times of their own (captures played back) drive the clock.
+  bool packet_time = false;
+  uint64_t stall_ns = 2'000'000'000;  // a worker that is later than this is waited for no longer
+};
+
+class LiveWorker {
+ public:
+  LiveWorker(Fabric& fabric, unsigned self, std::unique_ptr<Engine> engine, const packet::DecodeConfig& decode,
+             const RouterOptions& router, std::vector<LiveQueue> queues);
+
+  // Until phase kFinish; then every connection is closed.
+  void run(const LiveControl& control);
+
+  // Any thread.
+  const Counters& counters() const { return counters_; }
+  // Grows while the loop runs.
+  uint64_t heartbeat() const { return heartbeat_.load(std::memory_order_relaxed); }
+  // Draining, and nothing came for a while.
+  bool quiet() const { return quiet_.load(std::memory_order_acquire); }
+  bool finished() const { return finished_.load(std::memory_order_acquire); }
+  // Taken over within a millisecond. old_ns: how long streams that run keep their rules.
+  void give_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_t old_ns);
+
+ private:
+  static constexpr size_t kBatch = 32;
+
+  bool receive(const LiveQueue& queue, uint64_t now);
+  void take_frame(const packet::Frame& frame, bool spread);
+  bool receive_spread();
+  bool receive_owned();
+  void add(const packet::TcpSegment& s);
+  void process();
+  void spread(const packet::TcpSegment& s, unsigned to);
+  uint64_t now(const LiveControl& control);
+  void housekeeping(const LiveControl& control, uint64_t now);
+  void snapshot();
+
+  Fabric& fabric_;
+  const unsigned self_;
+  std::unique_ptr<Engine> engine_;
+  Counters counters_;
+  Router router_;
+  packet::Decoder decoder_;
+  const std::vector<LiveQueue> queues_;
+  std::vector<std::unique_ptr<port::RxBurst>> bursts_;
+  port::WallClock clock_;
+  uint64_t packet_time_ = 0;
+  std::array<packet::TcpSegment, kBatch> batch_;
+  size_t batched_ = 0;
+  uint64_t next_housekeeping_ = 0, next_snapshot_ = 0;
+  std::atomic<uint64_t> heartbeat_{0};
+  std::atomic<bool> quiet_{false}, finished_{false};
+
+  std::mutex mailbox_;  // taken by the worker only when rules_given_ says so
+  std::shared_ptr<const rules::Ruleset> new_rules_;
+  uint64_t old_ns_ = 0;
+  std::atomic<bool> rules_given_{false};
+};
+
+}  // namespace mptap::worker
