@@ -124,6 +124,11 @@ std::vector<std::string> kernel_interfaces() {
   return names;
 }
 
+bool is_pci_address(const std::string& text) {
+  rte_pci_addr address;
+  return rte_pci_addr_parse(text.c_str(), &address) == 0;
+}
+
 tl::expected<Device, std::string> parse_device(const std::string& text) {
   if (text.empty()) return tl::unexpected(std::string("a port's name is empty; give a PCI address, a vdev or an interface"));
   rte_pci_addr address;

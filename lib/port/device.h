@@ -30,6 +30,8 @@ struct Device {
 // net_af_packet is taken. Refuses parameters that the driver does not have, interfaces and files that do not exist.
 tl::expected<Device, std::string> parse_device(const std::string& text);
 
+bool is_pci_address(const std::string& text);
+
 // The kernel's network interfaces, for messages.
 std::vector<std::string> kernel_interfaces();
 

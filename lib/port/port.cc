@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "port/port.h"
 
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -214,6 +215,19 @@ bool carrier(const std::string& interface) {
   return up;
 }
 
+// The kernel's interface is promiscuous as long as this socket lives. What the drivers do instead, IFF_PROMISC, would stay
+// behind when the process has given up its privileges, or dies.
+int promiscuous_socket(const std::string& interface) {
+  const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  packet_mreq request{};
+  request.mr_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+  request.mr_type = PACKET_MR_PROMISC;
+  if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
 // Makes DPDK create a virtual device; returns its id.
 tl::expected<uint16_t, std::string> plug(const std::string& name, const Device& device, CapturedLog& log) {
   if (find_port(device.name) != RTE_MAX_ETHPORTS)
@@ -236,8 +250,10 @@ struct Port::State {
   Device device;
   rte_mempool* pool = nullptr;
   bool plugged = false, configured = false, started = false;
+  int promiscuous = -1;
 
   ~State() {
+    if (promiscuous >= 0) close(promiscuous);
     if (started) rte_eth_dev_stop(info.id);
     if (configured) rte_eth_dev_close(info.id);
     if (plugged) rte_eal_hotplug_remove("vdev", device.name.c_str());
@@ -284,9 +300,15 @@ tl::expected<Port, std::string> Port::open(const std::string& name, const PortOp
   if (const int rc = rte_eth_dev_start(info.id)) return o.fail("starting the device", rc, log);
   state->started = true;
   if (auto done = settle_rss(o, log); !done) return tl::unexpected(done.error());
-  if (options.promiscuous)
-    if (const int rc = rte_eth_promiscuous_enable(info.id); rc != 0 && rc != -ENOTSUP)
+  if (options.promiscuous) {
+    if (const std::string interface(state->device.argument("iface"));
+        !interface.empty() && if_nametoindex(interface.c_str()) != 0) {
+      state->promiscuous = promiscuous_socket(interface);
+      if (state->promiscuous < 0) return o.fail("switching promiscuous mode on", errno, log);
+    } else if (const int rc = rte_eth_promiscuous_enable(info.id); rc != 0 && rc != -ENOTSUP) {
       return o.fail("switching promiscuous mode on", rc, log);
+    }
+  }
   return Port(std::move(state));
 }
 

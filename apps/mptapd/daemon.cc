@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/mptapd/daemon.h"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+
+#include <fmt/format.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include "apps/mptapd/privileges.h"
+
+namespace mptap::daemon {
+namespace {
+
+using event::Level;
+
+constexpr uint64_t kTurnMs = 100;  // of the main thread
+// After kDrain and kFinish: writing the records of many connections takes its time, but systemd waits for 5 s in all.
+constexpr uint64_t kFinishMs = 1500;
+
+uint64_t now_ms() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+uint64_t wall_ns() {
+  return static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+}
+
+sigset_t handled_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
+}  // namespace
+
+// A worker's events go into a queue of its own; a full one costs events, never packets.
+class Daemon::Listener final : public worker::Listener {
+ public:
+  explicit Listener(event::EventQueue& queue) : queue_(queue) {}
+  void on_record(const event::ConnectionRecord& e) override { queue_.push(e); }
+  void on_alert(const event::Alert& e) override { queue_.push(e); }
+  void on_anomaly(const event::Anomaly& e) override { queue_.push(e); }
+  void on_joined(const event::SubflowJoined& e) override { queue_.push(e); }
+
+ private:
+  event::EventQueue& queue_;
+};
+
+Daemon::Daemon(std::string config_path, config::Config config)
+    : config_path_(std::move(config_path)), config_(std::move(config)) {}
+
+Daemon::~Daemon() {
+  if (reloader_.joinable()) reloader_.join();
+  workers_.clear();
+  ports_.clear();
+}
+
+tl::expected<void, std::string> Daemon::start(bool only_check) {
+  auto rules = load_rules(config_);
+  if (!rules) return tl::unexpected(rules.error());
+  rules_ = std::move(*rules);
+  for (const std::string& message : rules_.messages) fmt::print(stderr, "{}\n", message);
+
+  // Blocked before any thread is made: they all inherit it, and only run() takes signals.
+  const sigset_t signals = handled_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto eal = port::Eal::start(eal_options(config_));
+  if (!eal) return tl::unexpected(eal.error());
+  eal_ = std::make_unique<port::Eal>(std::move(*eal));
+  if (!config_.workers.huge_pages && !only_check) fmt::print(stderr, "mptapd: without huge pages: slower (workers.huge_pages)\n");
+  if (auto opened = open_ports(); !opened) return opened;
+  if (only_check) return {};
+
+  auto outputs = event::open_outputs(output_choice(config_),
+                                     [this](const event::EngineEvent& e) { fmt::print(stderr, "mptapd: {}\n", e.message); });
+  if (!outputs) return tl::unexpected(outputs.error());
+  writer_ = std::make_unique<event::EventWriter>(std::move(*outputs), writer_options(config_));
+  if (auto made = make_workers(); !made) return made;
+  return drop_privileges(config_.process.user);
+}
+
+tl::expected<void, std::string> Daemon::open_ports() {
+  for (const std::string& name : config_.ports) {
+    auto port = port::Port::open(name, port_options(config_));
+    if (!port) return tl::unexpected(port.error());
+    ports_.push_back(std::move(*port));
+  }
+  std::vector<port::RssSetup> setups;
+  for (const port::Port& port : ports_) {
+    setups.push_back(port.info().rss);
+    // Software spreads to all workers, however few queues there are.
+    if (setups.back().in_software) setups.back().queues = static_cast<uint16_t>(worker_count(config_));
+    if (setups.back().in_software) setups.back().table.clear();
+  }
+  return port::check_alike(setups);
+}
+
+tl::expected<void, std::string> Daemon::make_workers() {
+  const unsigned count = worker_count(config_);
+  worker::FabricOptions fabric = fabric_options(config_);
+  for (const port::Port& port : ports_)
+    if (!port.info().rss.in_software && !port.info().rss.table.empty()) fabric.shards = port.info().rss.table;
+  fabric_ = std::make_unique<worker::Fabric>(fabric);
+  control_.stall_ns = config_.workers.watchdog_ms * 1'000'000;
+  control_.packet_time = std::any_of(ports_.begin(), ports_.end(), [](const port::Port& port) { return port.info().timestamps; });
+
+  std::vector<std::vector<worker::LiveQueue>> queues(count);
+  for (size_t p = 0; p < ports_.size(); ++p) {
+    const bool software = ports_[p].info().rss.in_software;
+    // Ports without RSS begin at different workers, so that their burden is shared.
+    for (uint16_t q = 0; q < ports_[p].queues(); ++q)
+      queues[(q + (software ? p : 0)) % count].push_back({&ports_[p], q, software && count > 1});
+  }
+  for (unsigned i = 0; i < count; ++i) {
+    listeners_.push_back(std::make_unique<Listener>(writer_->add_producer()));
+    const worker::EngineConfig config = engine_config(config_);
+    auto engine = worker::Engine::create(config, rules_.ruleset, *listeners_.back());
+    if (!engine) return tl::unexpected(fmt::format("worker {}: {}", i, engine.error()));
+    workers_.push_back(std::make_unique<worker::LiveWorker>(*fabric_, i, std::move(*engine), config.decode,
+                                                            router_options(config_), std::move(queues[i])));
+    counters_.push_back(&workers_.back()->counters());
+  }
+  return {};
+}
+
+void Daemon::launch() {
+  struct Start {
+    worker::LiveWorker* worker;
+    const worker::LiveControl* control;
+  };
+  static std::vector<Start> starts;
+  for (const auto& w : workers_) starts.push_back({w.get(), &control_});
+  const auto body = [](void* argument) {
+    const auto* start = static_cast<const Start*>(argument);
+    drop_thread_capabilities();
+    start->worker->run(*start->control);
+    return 0;
+  };
+  for (size_t i = 0; i < starts.size(); ++i) {
+    if (config_.workers.cpus.empty()) {
+      threads_.emplace_back([body, &start = starts[i]] {
+        rte_thread_register();  // for the mempools' caches
+        body(&start);
+        rte_thread_unregister();
+      });
+    } else {
+      rte_eal_remote_launch(body, &starts[i], static_cast<unsigned>(i + 1));
+    }
+  }
+}
+
+void Daemon::say(Level level, const char* event, const std::string& message,
+                 std::vector<std::pair<std::string, uint64_t>> numbers) {
+  fmt::print(stderr, "mptapd: {}\n", message);
+  writer_->push(event::EngineEvent{
+      .timestamp_ns = wall_ns(), .level = level, .event = event, .message = message, .numbers = std::move(numbers)});
+}
+
+int Daemon::run() {
+  started_ms_ = now_ms();
+  next_stats_ms_ = started_ms_ + config_.events.stats_s * 1000;
+  launch();
+  watched_.assign(workers_.size(), {0, started_ms_, false});
+  for (const port::Port& port : ports_) links_.push_back(port.link().up);
+  const std::string status = fmt::format("{} ports, {} workers, {} rules", ports_.size(), workers_.size(), rules_.loaded);
+  say(Level::kInfo, "started", "started: " + status);
+  notifier_.ready(status);
+
+  const sigset_t signals = handled_signals();
+  for (;;) {
+    const timespec turn{0, static_cast<long>(kTurnMs) * 1'000'000};
+    const int number = sigtimedwait(&signals, nullptr, &turn);
+    if (number == SIGTERM || number == SIGINT) break;
+    if (number == SIGHUP) begin_reload();
+    finish_reload();
+    watch();
+  }
+  stop();
+  return 0;
+}
+
+void Daemon::begin_reload() {
+  writer_->reopen();
+  if (reloader_.joinable()) return;  // one at a time
+  reload_done_ = false;
+  reloader_ = std::thread([this] {
+    auto config = config::load(config_path_);
+    if (config) {
+      // Ports, workers and limits stay: they need a restart.
+      config_.rules = config->rules;
+      config_.timeouts.old_rules_s = config->timeouts.old_rules_s;
+      reloaded_ = load_rules(config_);
+    } else {
+      reloaded_ = tl::unexpected(fmt::format("{}", fmt::join(config.error(), "; ")));
+    }
+    reload_done_ = true;
+  });
+}
+
+void Daemon::finish_reload() {
+  // Rules that no stream uses any longer go here.
+  std::erase_if(old_rules_, [](const auto& rules) { return rules.use_count() == 1; });
+  if (!reload_done_.exchange(false)) return;
+  reloader_.join();
+  if (!reloaded_) {
+    say(Level::kError, "reload_failed", "reload failed, the old rules stay: " + reloaded_.error());
+    return;
+  }
+  for (const std::string& message : reloaded_->messages) fmt::print(stderr, "{}\n", message);
+  if (rules_.ruleset) old_rules_.push_back(rules_.ruleset);
+  rules_ = std::move(*reloaded_);
+  for (const auto& w : workers_) w->give_rules(rules_.ruleset, config_.timeouts.old_rules_s * 1'000'000'000);
+  say(Level::kInfo, "reloaded", fmt::format("reloaded: {} rules, {} left out", rules_.loaded, rules_.left_out),
+      {{"rules", rules_.loaded}, {"left_out", rules_.left_out}});
+}
+
+void Daemon::watch() {
+  const uint64_t now = now_ms();
+  bool well = true;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    Watched& w = watched_[i];
+    if (const uint64_t beat = workers_[i]->heartbeat(); beat != w.heartbeat) {
+      w.heartbeat = beat;
+      w.since_ms = now;
+      if (std::exchange(w.stalled, false))
+        say(Level::kInfo, "worker_recovered", fmt::format("worker {} goes on", i), {{"worker", i}});
+    } else if (now - w.since_ms >= config_.workers.watchdog_ms) {
+      well = false;
+      if (!std::exchange(w.stalled, true)) {
+        say(Level::kError, "worker_stalled", fmt::format("worker {} has stood still for {} ms", i, now - w.since_ms),
+            {{"worker", i}, {"ms", now - w.since_ms}});
+      }
+    }
+  }
+  for (size_t i = 0; i < ports_.size(); ++i) {
+    const bool up = ports_[i].link().up;
+    if (up == links_[i]) continue;
+    links_[i] = up;
+    say(up ? Level::kInfo : Level::kError, up ? "port_up" : "port_down",
+        fmt::format("port {} is {}", ports_[i].info().name, up ? "up" : "down"), {{"port", i}});
+  }
+  if (well) notifier_.alive();
+  if (config_.events.stats_s != 0 && now >= next_stats_ms_) {
+    next_stats_ms_ = now + config_.events.stats_s * 1000;
+    push_stats();
+  }
+}
+
+void Daemon::push_stats() {
+  event::Stats stats{.timestamp_ns = wall_ns(), .uptime_s = (now_ms() - started_ms_) / 1000, .counters = {}};
+  const auto infos = worker::CounterRegistry::all();
+  for (size_t i = 0; i < infos.size(); ++i) {
+    std::string name = infos[i].name;
+    if (infos[i].label != nullptr) name += fmt::format(".{}", infos[i].label_value);
+    stats.counters.emplace_back(std::move(name), worker::sum(counters_, {static_cast<uint16_t>(i)}));
+  }
+  writer_->push(std::move(stats));
+}
+
+void Daemon::stop() {
+  notifier_.stopping();
+  control_.phase = worker::LiveControl::Phase::kDrain;
+  const auto wait = [&](uint64_t limit_ms, auto&& condition) {
+    const uint64_t end = now_ms() + limit_ms;
+    while (now_ms() < end) {
+      if (std::all_of(workers_.begin(), workers_.end(), [&](const auto& w) { return condition(*w); })) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  };
+  const bool drained = wait(config_.timeouts.drain_ms, [](const worker::LiveWorker& w) { return w.quiet(); });
+  control_.phase = worker::LiveControl::Phase::kFinish;
+  if (!drained)
+    say(Level::kWarning, "not_drained", fmt::format("the workers' rings were not empty after {} ms", config_.timeouts.drain_ms));
+  if (!wait(kFinishMs, [](const worker::LiveWorker& w) { return w.finished(); }))
+    say(Level::kWarning, "late", "writing the records of open connections takes long");
+  for (std::thread& thread : threads_) thread.join();
+  rte_eal_mp_wait_lcore();
+  if (reloader_.joinable()) reloader_.join();
+  push_stats();
+  say(Level::kInfo, "stopped", "stopped");
+  writer_->close();
+  fmt::print(stderr, "{}", make_balance(counters_, ports_).to_text());
+}
+
+}  // namespace mptap::daemon
