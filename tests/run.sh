@@ -7,7 +7,7 @@ root=$PWD
 
 usage() {
   cat <<'EOF'
-usage: tests/run.sh [--quick] [--only STAGE[,STAGE…]] [--no-install] [--help]
+usage: tests/run.sh [--quick | --all] [--only STAGE[,STAGE…]] [--no-install] [--help]
 
 stages, in this order:
   static    formatting, imports, headers, SPDX lines, shell and Python scripts
@@ -19,7 +19,7 @@ stages, in this order:
   tsan      ThreadSanitizer build: the tests of suite "threads"
   tidy      clang-tidy on every source file
 
---quick runs static, unit and capture. --no-install leaves Debian's packages alone.
+Without an option the stages static, unit, capture and live run, --all runs every stage, --quick static, unit and capture. --no-install leaves Debian's packages alone.
 Build directories: build-release, build-clang, build-tsan. Logs: build-logs.
 
 What counts: each case of a GoogleTest program, each case of a script's suite, each check, each fuzz target, once per build
@@ -29,11 +29,12 @@ EOF
 }
 
 all=(static unit capture live asan fuzz tsan tidy)
-stages=("${all[@]}")
+stages=(static unit capture live)
 install=1
 while [ $# -gt 0 ]; do
   case $1 in
     --quick) stages=(static unit capture) ;;
+    --all) stages=("${all[@]}") ;;
     --only)
       [ $# -gt 1 ] || { echo "--only wants a stage, one of: ${all[*]}" >&2; exit 2; }
       IFS=, read -ra stages <<<"$2"; shift ;;

@@ -181,7 +181,7 @@ Doubt Subflow::doubt(const packet::TcpSegment& s, const mptcp::Options& o, int d
       return Doubt::kBadAck;
     }
   }
-  if (h.ttl != 0 && s.ttl != h.ttl) {
+  if (h.ttl != 0 && s.ttl != h.ttl && s.payload_size > 0) {
     report(TcpFinding::kTtlJump, h.ttl, s.ttl);
     if (s.ttl < h.ttl) return Doubt::kTtl;
   }

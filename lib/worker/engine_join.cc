@@ -193,8 +193,12 @@ void Engine::resolve_tokens() {
     Slot& slot = *slots_[bearer->second.back()];
     // With the other key the join can be verified, and the connection knows that it is one.
     if (!slot.connection.key_known[0] || !slot.connection.key_known[1]) continue;
+    // What an unparked join brings can make tokens known again, and unpark others of this list: look at each anew.
     const std::vector<uint32_t> flows = waiting->second;
-    for (const uint32_t index : flows) unpark(*flows_[index], slot);
+    for (const uint32_t index : flows) {
+      Flow* flow = flows_[index].get();
+      if (flow && flow->parked && flow->parked->token == token) unpark(*flow, slot);
+    }
   }
 }
 

@@ -48,7 +48,7 @@ std::vector<Chunk> Overlap::insert(Chunk chunk) {
 }
 
 // tcp_data_queue_ofo() and mptcp_data_queue_ofo() without coalescing. No held segment lies inside another one.
-void Overlap::hold_linux(Chunk chunk) {
+void Overlap::hold_linux(const Chunk& chunk) {
   for (const auto& [start, bytes] : held_) {
     if (start <= chunk.start && start + bytes.size() >= chunk.end()) return;
   }
@@ -56,11 +56,13 @@ void Overlap::hold_linux(Chunk chunk) {
   held_[chunk.start] = chunk.bytes;
 }
 
-// tcp_reass(): the one that starts earlier (or at the same place, and came first) wins; what the new one overlaps behind is cut.
-void Overlap::hold_bsd(Chunk chunk) {
+// tcp_reass(): the held one before it (that starts earlier or at the same place) wins; what the new one overlaps behind is cut.
+void Overlap::hold_bsd(const Chunk& whole) {
+  uint64_t before = 0;  // where the held one before it ends
   for (const auto& [start, bytes] : held_) {
-    if (start <= chunk.start && start + bytes.size() > chunk.start) chunk = part(chunk, start + bytes.size(), UINT64_MAX);
+    if (start <= whole.start) before = start + bytes.size();
   }
+  const Chunk chunk = part(whole, before, UINT64_MAX);
   if (chunk.bytes.empty()) return;
   std::map<uint64_t, Bytes> kept;
   for (const auto& [start, bytes] : held_) {

@@ -34,8 +34,8 @@ class Overlap {
   const std::map<uint64_t, Bytes>& held() const { return held_; }
 
  private:
-  void hold_linux(Chunk chunk);
-  void hold_bsd(Chunk chunk);
+  void hold_linux(const Chunk& chunk);
+  void hold_bsd(const Chunk& whole);
   void hold_first(const Chunk& chunk);
   void hold_last(const Chunk& chunk);
   void drain(std::vector<Chunk>& out);
