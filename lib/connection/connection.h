@@ -66,6 +66,7 @@ class Connection final : public stream::StreamListener {
   uint64_t flow_id = 0;
   uint64_t serial = 0;  // the worker's connections in the order in which they began, from 1
   std::string id;
+  uint64_t id_number = 0;  // the same as a number
   Mode mode = Mode::kUndecided;
   uint8_t version = 1;
   bool fallback = false;

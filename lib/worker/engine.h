@@ -17,6 +17,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <tl/expected.hpp>
 
+#include "action/action.h"
 #include "connection/connection.h"
 #include "event/record.h"
 #include "packet/decode.h"
@@ -122,6 +123,11 @@ class Engine final : private connection::Observer {
   // Joins that still wait for their connection become connections of their own.
   void unpark_all();
 
+  // engine_action.cc. By connection id; nullptr: not here.
+  const connection::Connection* find(std::string_view connection_id) const;
+  // Open connections of slots [from, from + count), for lists a step at a time. Returns the slot to go on with, or 0: the end.
+  size_t visit(size_t from, size_t count, const std::function<void(const connection::Connection&)>& see) const;
+
   const EngineCounters& counters() const { return counters_; }
   uint64_t memory_held() const { return pool_.in_use(); }
   size_t open_connections() const { return connections_open_; }
@@ -202,6 +208,7 @@ class Engine final : private connection::Observer {
   std::vector<uint32_t> free_slots_;
   std::vector<uint32_t> dirty_;
   std::vector<uint32_t> tokens_due_;  // tokens that became known in this packet
+  absl::flat_hash_map<uint64_t, uint32_t> named_;                 // connection id -> slot
   absl::flat_hash_map<uint32_t, std::vector<uint32_t>> tokens_;   // token -> connections, newest last
   absl::flat_hash_map<uint32_t, uint32_t> orphans_;               // token -> group of joins without a connection
   absl::flat_hash_map<uint32_t, std::vector<uint32_t>> parked_;   // token -> flows that wait

@@ -65,6 +65,8 @@ void Engine::name_connection(Slot& slot) {
     h = stir(h, &e->port, 2);
   }
   h = finish_hash(stir(h, &m.start_ns, 8));
+  slot.connection.id_number = h;
+  named_[h] = slot.index;
   slot.connection.id = fmt::format("{:016x}", h);
   slot.connection.flow_id = std::max<uint64_t>(h >> 11, 1);
 }
@@ -176,6 +178,7 @@ void Engine::emit_record(Slot& slot, bool timed_out) {
 
 void Engine::free_slot(Slot& slot) {
   connection::Connection& c = slot.connection;
+  if (const auto it = named_.find(c.id_number); it != named_.end() && it->second == slot.index) named_.erase(it);
   for (int side = 0; side < 2; ++side) {
     if (!c.token_known[side]) continue;
     if (peers_) peers_->withdraw(c.tokens[side], slot.index, slot.serial);

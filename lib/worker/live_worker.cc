@@ -42,6 +42,7 @@ void LiveWorker::run(const LiveControl& control) {
     const uint64_t time = now(control);
     bool found = receive_owned();
     found = receive_spread() || found;
+    found = messages_.run(*engine_, time) || found;
     if (phase == LiveControl::Phase::kRun)
       for (const LiveQueue& queue : queues_) found = receive(queue, time) || found;
     // All that came before has been passed on.
@@ -67,6 +68,7 @@ void LiveWorker::run(const LiveControl& control) {
     }
   }
   for (const auto& burst : bursts_) burst->release();
+  messages_.close();
   engine_->set_horizon(UINT64_MAX);
   engine_->finish();
   snapshot();

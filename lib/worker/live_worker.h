@@ -16,6 +16,7 @@
 #include "worker/counters.h"
 #include "worker/engine.h"
 #include "worker/fabric.h"
+#include "worker/message.h"
 #include "worker/router.h"
 
 namespace mptap::worker {
@@ -82,6 +83,8 @@ class LiveWorker {
   bool finished() const { return finished_.load(std::memory_order_acquire); }
   // Taken over within a millisecond. old_ns: how long streams that run keep their rules.
   void give_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_t old_ns);
+  // For any thread; see message.h.
+  Mailbox& mailbox() { return messages_; }
 
  private:
   static constexpr size_t kBatch = 32;
@@ -113,6 +116,7 @@ class LiveWorker {
   std::atomic<uint64_t> heartbeat_{0};
   std::atomic<bool> quiet_{false}, finished_{false};
 
+  Mailbox messages_;
   std::mutex mailbox_;  // taken by the worker only when rules_given_ says so
   std::shared_ptr<const rules::Ruleset> new_rules_;
   uint64_t old_ns_ = 0;
