@@ -20,8 +20,9 @@ ALLOWED = {
     "subflow": ["packet/", "mptcp/", "stream/overlap_queue.h", "stream/block_pool.h"],  # one overlap policy serves both levels
     "connection": ["packet/", "mptcp/", "subflow/", "stream/", "rules/", "event/"],
     "port": ["packet/", "config/"],
+    "egress": ["packet/", "port/"],
     "action": ["packet/", "mptcp/", "subflow/", "connection/", "event/"],
-    "worker": ["packet/", "mptcp/", "subflow/", "connection/", "stream/", "rules/", "event/", "port/", "action/", "config/", "metrics/"],
+    "worker": ["packet/", "mptcp/", "subflow/", "connection/", "stream/", "rules/", "event/", "port/", "action/", "egress/", "config/", "metrics/"],
     "control": ["packet/address.h", "event/", "config/", "metrics/", "rules/ruleset.h", "worker/message.h"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
