@@ -58,6 +58,7 @@ Daemon::Daemon(std::string config_path, config::Config config)
 Daemon::~Daemon() {
   if (reloader_.joinable()) reloader_.join();
   workers_.clear();
+  egress_.reset();
   ports_.clear();
 }
 
@@ -77,6 +78,9 @@ tl::expected<void, std::string> Daemon::start(bool only_check) {
   eal_ = std::make_unique<port::Eal>(std::move(*eal));
   if (!config_.workers.huge_pages && !only_check) fmt::print(stderr, "mptapd: without huge pages: slower (workers.huge_pages)\n");
   if (auto opened = open_ports(); !opened) return opened;
+  auto egress = Egress::open(config_);
+  if (!egress) return tl::unexpected(egress.error());
+  egress_ = std::move(*egress);
   if (only_check) return {};
 
   auto outputs = event::open_outputs(output_choice(config_),
@@ -124,6 +128,7 @@ tl::expected<void, std::string> Daemon::make_workers() {
     const worker::EngineConfig config = engine_config(config_);
     auto engine = worker::Engine::create(config, rules_.ruleset, *listeners_.back());
     if (!engine) return tl::unexpected(fmt::format("worker {}: {}", i, engine.error()));
+    if (egress_) (*engine)->set_egress(egress_->add_outlet());
     workers_.push_back(std::make_unique<worker::LiveWorker>(*fabric_, i, std::move(*engine), config.decode,
                                                             router_options(config_), std::move(queues[i])));
     counters_.push_back(&workers_.back()->counters());
@@ -132,6 +137,7 @@ tl::expected<void, std::string> Daemon::make_workers() {
 }
 
 void Daemon::launch() {
+  if (egress_) egress_->start();
   struct Start {
     worker::LiveWorker* worker;
     const worker::LiveControl* control;
@@ -247,6 +253,10 @@ void Daemon::watch() {
     say(up ? Level::kInfo : Level::kError, up ? "port_up" : "port_down",
         fmt::format("port {} is {}", ports_[i].info().name, up ? "up" : "down"), {{"port", i}});
   }
+  if (egress_) {
+    const uint64_t lost = worker::sum(counters_, worker::kEgressRefused) + worker::sum(counters_, worker::kEgressCut);
+    if (const auto said = egress_->complaint(lost, now)) say(Level::kWarning, "egress_slow", *said, {{"connections", lost}});
+  }
   if (well) notifier_.alive();
   if (config_.events.stats_s != 0 && now >= next_stats_ms_) {
     next_stats_ms_ = now + config_.events.stats_s * 1000;
@@ -284,6 +294,7 @@ void Daemon::stop() {
     say(Level::kWarning, "late", "writing the records of open connections takes long");
   for (std::thread& thread : threads_) thread.join();
   rte_eal_mp_wait_lcore();
+  if (egress_) egress_->close();
   if (reloader_.joinable()) reloader_.join();
   push_stats();
   say(Level::kInfo, "stopped", "stopped");

@@ -11,6 +11,7 @@
 #include <tl/expected.hpp>
 
 #include "apps/mptapd/balance.h"
+#include "apps/mptapd/egress.h"
 #include "apps/mptapd/notify.h"
 #include "apps/mptapd/settings.h"
 #include "config/config.h"
@@ -51,6 +52,7 @@ class Daemon {
   std::unique_ptr<event::EventWriter> writer_;
   std::unique_ptr<port::Eal> eal_;
   std::vector<port::Port> ports_;
+  std::unique_ptr<Egress> egress_;  // none configured: null
   std::unique_ptr<worker::Fabric> fabric_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<worker::LiveWorker>> workers_;

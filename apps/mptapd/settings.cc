@@ -35,6 +35,7 @@ port::EalOptions eal_options(const config::Config& c) {
   for (const uint64_t cpu : c.workers.cpus) o.worker_cpus.push_back(static_cast<unsigned>(cpu));
   for (const std::string& name : c.ports)
     if (port::is_pci_address(name)) o.pci_devices.push_back(name);
+  if (port::is_pci_address(c.egress.port)) o.pci_devices.push_back(c.egress.port);
   return o;
 }
 

@@ -222,6 +222,10 @@ void Reader::check() {
   auto ordered = [&](const char* small, uint64_t a, const char* large, uint64_t b) {
     if (a > b) fault_at(small, fmt::format("{} ({}) is more than {} ({})", small, a, large, b));
   };
+  if (!c.egress.port.empty() && !c.egress.directory.empty())
+    fault_at("egress.directory", "egress.port and egress.directory are both given; there is one egress, choose one");
+  if (!c.egress.port.empty() && std::count(c.ports.begin(), c.ports.end(), c.egress.port) != 0)
+    fault_at("egress.port", fmt::format("egress.port \"{}\" is one of ports; mptap would receive what it sends", c.egress.port));
   ordered("limits.stream_bytes", c.limits.stream_bytes, "limits.connection_bytes", c.limits.connection_bytes);
   ordered("limits.connection_bytes", c.limits.connection_bytes, "limits.worker_bytes", c.limits.worker_bytes);
   ordered("limits.connections", c.limits.connections, "limits.subflows", c.limits.subflows);

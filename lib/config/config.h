@@ -101,6 +101,19 @@ struct Config {
     bool operator==(const Events&) const = default;
   } events;
 
+  struct Egress {
+    std::string port;
+    std::string directory;
+    std::string pass = "mptcp_only";
+    bool fill = false;
+    uint64_t fill_byte = 0;
+    uint64_t queue_bytes = 32 << 20;
+    uint64_t file_bytes = 100 << 20;
+    uint64_t file_s = 0;
+    uint64_t files = 10;
+    bool operator==(const Egress&) const = default;
+  } egress;
+
   struct Control {
     std::string address = "unix:/run/mptap/control.sock";
     std::string group = "mptap";

@@ -23,6 +23,7 @@ const Section kSections[] = {
     {"rules", "What is searched for. Read again on SIGHUP."},
     {"rules.vars", "Address and port variables of the rules. $EXTERNAL_NET and the like may be given here, too."},
     {"events", "Where events go, as lines of EVE JSON. On SIGHUP the file is opened anew, for logrotate."},
+    {"egress", "Each MPTCP connection as one plain TCP connection, for tools that know TCP only. Changes need a restart."},
     {"control", "The gRPC service."},
     {"metrics", "Prometheus' listener."},
     {"process", "The daemon itself."},
@@ -161,6 +162,29 @@ const Key kKeys[] = {
      "Write the record of each connection at its end."},
     {"events", "stats_s", at<uint64_t>([](Config& c) -> auto& { return c.events.stats_s; }), "s", 0, kDay, "",
      "Between two stats events. 0: none."},
+
+    {"egress", "port", at<std::string>([](Config& c) -> auto& { return c.egress.port; }), "", 0, 0, "",
+     "Port to send them from, in the forms of ports: a second NIC, \"net_af_packet9,iface=veth1\", \"net_tap0,iface=mptap0\". "
+     "Not "
+     "one of ports. Empty: none."},
+    {"egress", "directory", at<std::string>([](Config& c) -> auto& { return c.egress.directory; }), "", 0, 0, "",
+     "Or a folder for pcap files, which take turns. Empty: none."},
+    {"egress", "pass", at<std::string>([](Config& c) -> auto& { return c.egress.pass; }), "", 0, 0, "mptcp_only all",
+     "all: plain TCP and everything else goes out, too, unchanged, so that a sensor behind sees the whole link, each byte once."},
+    {"egress", "fill", at<bool>([](Config& c) -> auto& { return c.egress.fill; }), "", 0, 0, "",
+     "Fill bytes that were not seen with fill_byte. Without it they are missing in the TCP connection, too, and the tool behind "
+     "reports the gap itself."},
+    {"egress", "fill_byte", at<uint64_t>([](Config& c) -> auto& { return c.egress.fill_byte; }), "", 0, 255, "", "See fill."},
+    {"egress", "queue_bytes", at<uint64_t>([](Config& c) -> auto& { return c.egress.queue_bytes; }), "bytes", 1 << 20, 1ull << 36,
+     "",
+     "Of each worker's queue to the writer, rounded up to a power of two. From three quarters on no new connection is given out; "
+     "one whose frame does not fit is given up. Both are counted; the inspection never waits."},
+    {"egress", "file_bytes", at<uint64_t>([](Config& c) -> auto& { return c.egress.file_bytes; }), "bytes", 1 << 16, 1ull << 42,
+     "", "A file in directory ends before it is larger."},
+    {"egress", "file_s", at<uint64_t>([](Config& c) -> auto& { return c.egress.file_s; }), "s", 0, 30 * kDay, "",
+     "And after so long, on packet time. 0: by size alone."},
+    {"egress", "files", at<uint64_t>([](Config& c) -> auto& { return c.egress.files; }), "files", 2, 1000000, "",
+     "Kept in directory, those of earlier runs included; the oldest go."},
 
     {"control", "address", at<std::string>([](Config& c) -> auto& { return c.control.address; }), "", 0, 0, "",
      "\"unix:PATH\", or HOST:PORT, which demands mutual TLS. Empty: no service."},

@@ -278,6 +278,14 @@ void Connection::on_finding(int dir, stream::Finding finding, uint64_t a, uint64
   }
 }
 
+void Connection::on_delivered(int dir, uint64_t offset, std::span<const uint8_t> bytes) {
+  observer_.on_delivered(*this, dir, offset, bytes);
+}
+
+void Connection::on_acknowledged(int dir, uint64_t offset) {
+  observer_.on_acknowledged(*this, dir, offset);
+}
+
 void Connection::on_late_fill(int dir, uint64_t offset, std::span<const uint8_t> bytes, const stream::Carrier&) {
   observer_.on_alternative(*this, dir, offset, bytes);
 }

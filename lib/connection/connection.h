@@ -143,6 +143,8 @@ class Connection final : public stream::StreamListener {
   void on_conflict(int direction, uint64_t offset, std::span<const uint8_t> bytes, uint64_t first_difference, uint64_t differing,
                    const stream::Carrier& kept, const stream::Carrier& other) override;
   void on_finding(int direction, stream::Finding finding, uint64_t a, uint64_t b, const stream::Carrier& carrier) override;
+  void on_delivered(int direction, uint64_t offset, std::span<const uint8_t> bytes) override;
+  void on_acknowledged(int direction, uint64_t offset) override;
   void on_late_fill(int direction, uint64_t offset, std::span<const uint8_t> bytes, const stream::Carrier& carrier) override;
 
   const ConnectionConfig& config_;

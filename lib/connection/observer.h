@@ -30,6 +30,9 @@ class Observer {
   virtual void on_gap(Connection& connection, int direction, uint64_t offset, uint64_t size) = 0;
   // Another reading of [offset, offset + size): inspected by itself.
   virtual void on_alternative(Connection& connection, int direction, uint64_t offset, std::span<const uint8_t> bytes) = 0;
+  // Only with StreamConfig::report_progress: bytes are delivered; those before offset are acknowledged.
+  virtual void on_delivered(Connection& connection, int direction, uint64_t offset, std::span<const uint8_t> bytes) = 0;
+  virtual void on_acknowledged(Connection& connection, int direction, uint64_t offset) = 0;
   // A key, and with it a token, became known.
   virtual void on_token(Connection& connection, uint32_t token) = 0;
   virtual void on_member(Connection& connection, const Member& member) = 0;

@@ -77,6 +77,8 @@ enum class AnomalyType : uint8_t {
   kManySubflows,
   kBackupShift,
   kCriticalNetwork,
+  // the egress
+  kEgressHandshakeMade,
   kCount
 };
 
@@ -162,6 +164,8 @@ inline constexpr std::array<AnomalyInfo, static_cast<size_t>(AnomalyType::kCount
     {AnomalyType::kManySubflows, "many_subflows", "more subflows in one connection than the threshold"},
     {AnomalyType::kBackupShift, "backup_shift", "the traffic moved to subflows that are marked as backup while others were open"},
     {AnomalyType::kCriticalNetwork, "critical_network", "MPTCP on a network that the configuration lists as critical"},
+    {AnomalyType::kEgressHandshakeMade, "egress_handshake_made",
+     "the tap did not see how the connection began: the handshake of its TCP connection on the egress is made up"},
 }};
 
 namespace detail {

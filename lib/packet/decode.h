@@ -62,6 +62,8 @@ struct TcpSegment {
   uint8_t vlan_count = 0, options_size = 0;
   uint16_t vlan[2] = {0, 0};  // VLAN ids, outermost first
   uint8_t tunnel_depth = 0;   // encapsulations taken off
+  // The frame, where whoever called the decoder has set it: for what is passed on unchanged.
+  const Frame* frame = nullptr;
   const uint8_t* options = nullptr;
   const uint8_t* payload = nullptr;
   uint32_t payload_size = 0;

@@ -100,6 +100,7 @@ void Stream::deliver(uint64_t offset, std::span<const uint8_t> bytes, const Carr
   history_.append(offset, bytes, carrier);
   totals_.delivered += bytes.size();
   edge_ = offset + bytes.size();
+  if (config_.report_progress) listener_.on_delivered(direction_, offset, bytes);
 }
 
 void Stream::drain() {
@@ -204,6 +205,7 @@ void Stream::compare(uint64_t offset, std::span<const uint8_t> bytes, const Carr
 void Stream::acknowledge(uint64_t offset, uint64_t now) {
   if (offset <= data_ack_) return;
   data_ack_ = offset;
+  if (config_.report_progress) listener_.on_acknowledged(direction_, offset);
   if (!queue_.empty()) tick(now);
 }
 

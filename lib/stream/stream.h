@@ -25,6 +25,7 @@ struct StreamConfig {
   uint64_t hold_bytes = 32u << 20;        // memory for bytes ahead of the edge
   uint64_t hole_grace_ns = 500'000'000;   // from the DATA_ACK that passes a hole to the hole's end
   uint32_t history_bytes = 64u << 10;     // delivered bytes kept at hand
+  bool report_progress = false;           // StreamListener::on_delivered and on_acknowledged
 };
 
 enum class Finding : uint8_t {
@@ -46,6 +47,9 @@ class StreamListener {
   virtual void on_conflict(int direction, uint64_t offset, std::span<const uint8_t> bytes, uint64_t first_difference,
                            uint64_t differing, const Carrier& kept, const Carrier& other) = 0;
   virtual void on_finding(int direction, Finding finding, uint64_t a, uint64_t b, const Carrier& carrier) = 0;
+  // Only with report_progress: bytes have become the stream's next ones; the receiver has acknowledged all before offset.
+  virtual void on_delivered(int direction, uint64_t offset, std::span<const uint8_t> bytes) = 0;
+  virtual void on_acknowledged(int direction, uint64_t offset) = 0;
   // Bytes of a given-up hole: scanned by themselves.
   virtual void on_late_fill(int direction, uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier) = 0;
 };

@@ -72,9 +72,15 @@ void Engine::process(std::span<const packet::Frame> burst) {
     const Reason reason = decoder_.decode(frame, segments[n]);
     ++counters_.decode[static_cast<size_t>(reason)];
     if (reason != Reason::kTcp) {
+      if (passes_all()) {
+        run({segments.data(), n});
+        n = 0;
+        pass(frame);
+      }
       if (frame.timestamp_ns > now_ && n == 0) advance(frame.timestamp_ns);
       continue;
     }
+    segments[n].frame = passes_all() ? &frame : nullptr;
     // A reassembled datagram lies in the decoder's buffer until its next call.
     const bool borrowed = segments[n].payload_size > 0 && !within(frame, segments[n].payload);
     if (++n == kBurst || borrowed) {
@@ -128,12 +134,16 @@ void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index
   }
   if (index == FlowTable::kNone) {
     index = begin_flow(s, options, key);
-    if (index == FlowTable::kNone) return;
+    if (index == FlowTable::kNone) {
+      if (s.frame) pass(s, options);
+      return;
+    }
   }
   Flow& f = *flows_[index];
   const int direction = key.swapped == f.initiator_swapped ? 0 : 1;
   if (f.ignored) {
     ++counters_.ignored_plain_tcp;
+    if (s.frame) pass(s, options);
     return;
   }
   if (f.parked) return park(f, s, direction);
@@ -184,7 +194,7 @@ uint32_t Engine::begin_flow(const TcpSegment& s, const Options& o, const FlowKey
   return FlowTable::kNone;
 }
 
-bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options&, bool offered) {
+bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options& o, bool offered) {
   Slot* slot = new_slot(s.timestamp_ns);
   if (!slot) {
     ++counters_.dropped_connection_limit;
@@ -197,6 +207,8 @@ bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options&,
   f.slot = slot->index;
   slot->flows.push_back(f.index);
   name_connection(*slot);
+  // A DSS in mid-stream is a subflow's whose handshake was not seen.
+  if (egress_ && (offered || o.has(Options::kDss))) egress_begin(*slot, (s.flags & packet::kSyn) != 0);
   arm(*slot);
   return true;
 }
@@ -217,7 +229,9 @@ void Engine::feed(Flow& f, const TcpSegment& s, const Options& o, int direction)
     ++f.member->packets[dir];
     f.member->bytes[dir] += s.payload_size;
   }
+  if (egress_) egress_packet(f, s, o, direction);
   consume(f);
+  if (egress_) egress_settle(*slots_[f.slot]);
 }
 
 void Engine::consume(Flow& f) {

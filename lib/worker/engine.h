@@ -19,6 +19,7 @@
 
 #include "action/action.h"
 #include "connection/connection.h"
+#include "egress/outlet.h"
 #include "event/record.h"
 #include "packet/decode.h"
 #include "rules/ruleset.h"
@@ -115,6 +116,12 @@ class Engine final : private connection::Observer {
   // Streams that begin from now on are searched for these; those that run keep theirs until then, on packet time.
   void set_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_t old_until_ns);
 
+  // Gives every MPTCP connection out as one TCP connection; before the first packet.
+  void set_egress(egress::Outlet* outlet);
+  egress::Outlet* egress() const { return egress_; }
+  // A frame that is no TCP segment, in its place among the segments. Without egress of everything nothing happens.
+  void pass(const packet::Frame& frame);
+
   // Where other engines share the work; before the first packet.
   void set_peers(Peers* peers) { peers_ = peers; }
   // Joins of this token that wait here belong to another worker's connection: take gets their packets in order.
@@ -148,6 +155,13 @@ class Engine final : private connection::Observer {
   void feed(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o, int direction);
   void consume(Flow& f);
   bool open_plain_or_capable(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o, bool offered);
+  // engine_egress.cc
+  bool passes_all() const { return egress_ && egress_->passes_all(); }
+  void pass(const packet::TcpSegment& s, const mptcp::Options& o);
+  void egress_begin(Slot& slot, bool seen);
+  void egress_packet(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o, int direction);
+  void egress_settle(Slot& slot);
+  void egress_finish(Slot& slot);
   // engine_join.cc
   bool begin_join(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o);
   bool attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now);
@@ -185,6 +199,8 @@ class Engine final : private connection::Observer {
   void on_stir(connection::Connection& c) override;
   void on_gap(connection::Connection& c, int direction, uint64_t offset, uint64_t size) override;
   void on_alternative(connection::Connection& c, int direction, uint64_t offset, std::span<const uint8_t> bytes) override;
+  void on_delivered(connection::Connection& c, int direction, uint64_t offset, std::span<const uint8_t> bytes) override;
+  void on_acknowledged(connection::Connection& c, int direction, uint64_t offset) override;
   void on_token(connection::Connection& c, uint32_t token) override;
   void on_member(connection::Connection& c, const connection::Member& member) override;
 
@@ -192,6 +208,7 @@ class Engine final : private connection::Observer {
   std::shared_ptr<const rules::Ruleset> rules_;
   Listener& listener_;
   Peers* peers_ = nullptr;
+  egress::Outlet* egress_ = nullptr;
   stream::BlockPool pool_;
   packet::Decoder decoder_;
   subflow::FlowTable table_;

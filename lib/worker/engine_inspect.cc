@@ -109,6 +109,7 @@ void Engine::trim_histories() {
 void Engine::on_gap(Connection& c, int d, uint64_t offset, uint64_t size) {
   Slot& slot = *slot_of(c);
   flush(slot, d);
+  if (slot.egress) slot.egress->hole(d, offset, size, now_);
   if (config_.streams) listener_.on_stream_gap(c, d, offset, size);
   if (slot.sides[d].scanner) slot.sides[d].scanner->gap(offset + size);
 }

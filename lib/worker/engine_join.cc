@@ -74,6 +74,7 @@ void Engine::park(Flow& f, const TcpSegment& s, int direction) {
   p.bytes += s.payload_size;
   parked_bytes_ += s.payload_size;
   p.packets.push_back({s, {s.options, s.options + s.options_size}, {s.payload, s.payload + s.payload_size}, direction});
+  p.packets.back().segment.frame = nullptr;
   ++counters_.inspected;
   const bool synack = direction == 1 && (s.flags & packet::kSyn);
   if (const auto it = tokens_.find(p.token); it != tokens_.end() && synack) {
@@ -204,7 +205,10 @@ void Engine::resolve_tokens() {
 
 void Engine::on_member(connection::Connection& c, const connection::Member& m) {
   // The first of a group of joins without a connection.
-  if (c.id.empty()) name_connection(*slot_of(c));
+  if (c.id.empty()) {
+    name_connection(*slot_of(c));
+    if (egress_) egress_begin(*slot_of(c), false);
+  }
   event::SubflowJoined j;
   j.head = c.head();
   j.head.timestamp_ns = m.start_ns;

@@ -139,6 +139,7 @@ void Engine::fire(Timer& timer) {
     consume(f);
   }
   slot.connection.tick(now);
+  if (slot.egress) egress_settle(slot);
   for (int d = 0; d < 2; ++d) flush(slot, d);
   if (now >= slot.connection.last_ns + patience(slot)) {
     emit_record(slot, slot.connection.end() == event::End::kOpen);
@@ -159,6 +160,7 @@ void Engine::emit_record(Slot& slot, bool timed_out) {
   }
   outbox_.clear(pool_);
   c.close(timed_out);
+  if (slot.egress) egress_finish(slot);
   for (int d = 0; d < 2; ++d) {
     flush(slot, d);
     finish_scan(slot, d);

@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 
+#include "egress/session.h"
 #include "worker/engine.h"
 
 namespace mptap::worker {
@@ -62,6 +63,9 @@ struct Engine::Slot {
   uint64_t check_at = 0;
   uint64_t history_memory = 0, history_stamp = 0;
   uint64_t alerts_suppressed = 0;
+  std::unique_ptr<egress::Session> egress;  // none: its packets are passed, or egress is off
+  bool passing = true;                      // until the egress has no room for one of its packets
+  uint8_t ended_by = 0;                     // direction of the packet that reset it
   Timer timer;
 };
 

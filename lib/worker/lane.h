@@ -28,11 +28,13 @@ struct Parcel {
   uint32_t token = 0;
   subflow::FlowKey key;
   packet::TcpSegment segment;  // points into bytes
+  packet::Frame frame;         // into bytes, too; where the segment came with its frame
   std::vector<uint8_t> bytes;
 
   void load(const packet::TcpSegment& s) {
     segment = s;
-    const size_t size = size_t{s.options_size} + s.payload_size;
+    const size_t headless = size_t{s.options_size} + s.payload_size;
+    const size_t size = headless + (s.frame != nullptr ? s.frame->captured : 0);
     // A rare large one (reassembled, jumbo) must not stay for ever.
     if (bytes.capacity() > kKeep && size <= kKeep) std::vector<uint8_t>().swap(bytes);
     if (bytes.size() < size) bytes.resize(size);
@@ -40,6 +42,11 @@ struct Parcel {
     if (s.payload_size != 0) std::memcpy(bytes.data() + s.options_size, s.payload, s.payload_size);
     segment.options = bytes.data();
     segment.payload = bytes.data() + s.options_size;
+    if (s.frame == nullptr) return;
+    frame = *s.frame;
+    frame.data = bytes.data() + headless;
+    std::memcpy(bytes.data() + headless, s.frame->data, s.frame->captured);
+    segment.frame = &frame;
   }
 
  private:

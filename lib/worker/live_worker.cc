@@ -30,6 +30,7 @@ LiveWorker::LiveWorker(Fabric& fabric, unsigned self, std::unique_ptr<Engine> en
       queues_(std::move(queues)) {
   for (size_t i = 0; i < queues_.size(); ++i) bursts_.push_back(std::make_unique<port::RxBurst>());
   engine_->set_peers(&router_);
+  passes_all_ = engine_->egress() != nullptr && engine_->egress()->passes_all();
 }
 
 void LiveWorker::run(const LiveControl& control) {
@@ -47,6 +48,8 @@ void LiveWorker::run(const LiveControl& control) {
       for (const LiveQueue& queue : queues_) found = receive(queue, time) || found;
     // All that came before has been passed on.
     fabric_.set_clock(self_, control.packet_time ? std::max(time, packet_time_) : time);
+
+    if (engine_->egress()) engine_->egress()->set_clock(engine_->now_ns());
 
     const uint64_t tsc = rte_rdtsc();
     if (tsc >= next_housekeeping_) {
@@ -107,7 +110,14 @@ void LiveWorker::take_frame(const packet::Frame& frame, bool spread_all) {
   TcpSegment s;
   const Reason reason = decoder_.decode(frame, s);
   counters_.add(kDecoded[reason]);
-  if (reason != Reason::kTcp) return;
+  if (reason != Reason::kTcp) {
+    if (passes_all_) {
+      process();
+      engine_->pass(frame);
+    }
+    return;
+  }
+  if (passes_all_) s.frame = &frame;
   // A reassembled datagram lies in the decoder's buffer until its next call.
   const bool borrowed = s.payload_size > 0 && (s.payload < frame.data || s.payload >= frame.data + frame.captured);
   // The NIC hashes what is outside of a tunnel, and fragments by their addresses.
@@ -239,6 +249,18 @@ void LiveWorker::snapshot() {
   counters_.set(kAnomalies, e.anomalies);
   counters_.set(kDelivered, e.delivered_bytes);
   counters_.set(kHeldBytes, engine_->memory_held());
+  if (engine_->egress() == nullptr) return;
+  const egress::OutletCounts& out = engine_->egress()->counts;
+  counters_.set(kEgressConnections, out.connections);
+  counters_.set(kEgressMade, out.handshakes_made);
+  counters_.set(kEgressRefused, out.refused);
+  counters_.set(kEgressCut, out.cut);
+  counters_.set(kEgressFrames, out.frames);
+  counters_.set(kEgressBytes, out.bytes);
+  counters_.set(kEgressPassed, out.passed);
+  counters_.set(kEgressDropped, out.dropped);
+  counters_.set(kEgressHoles, out.hole_bytes);
+  counters_.set(kEgressFilled, out.filled_bytes);
 }
 
 }  // namespace mptap::worker

@@ -47,6 +47,18 @@ inline const Counter kAlertsSuppressed{"alerts_suppressed_total", "alerts beyond
 inline const Counter kAnomalies{"anomalies_total", "anomalies"};
 inline const Counter kDelivered{"delivered_bytes_total", "stream bytes of connections that have ended"};
 inline const Counter kHeldBytes{"held_bytes", "memory of bytes that wait for others", Metric::kGauge};
+inline const Counter kEgressConnections{"egress_connections_total", "connections given out as plain TCP"};
+inline const Counter kEgressMade{"egress_handshakes_made_total", "of them: those whose handshake the tap did not see"};
+inline const Counter kEgressRefused{"egress_refused_total",
+                                    "connections not given out because the egress queue was three quarters full"};
+inline const Counter kEgressCut{"egress_cut_total", "connections given up on the egress because its queue was full"};
+inline const Counter kEgressFrames{"egress_frames_total", "frames to the egress, passed ones included"};
+inline const Counter kEgressBytes{"egress_bytes_total", "bytes of them"};
+inline const Counter kEgressPassed{"egress_passed_total", "frames passed to the egress unchanged"};
+inline const Counter kEgressDropped{"egress_dropped_total", "frames of no connection that the egress had no room for"};
+inline const Counter kEgressHoles{"egress_hole_bytes_total",
+                                  "stream bytes that are missing on the egress because they were not seen"};
+inline const Counter kEgressFilled{"egress_filled_bytes_total", "stream bytes that were not seen, filled on the egress"};
 inline const Counter kBusyCycles{"busy_cycles_total", "TSC cycles of loops that found a packet"};
 inline const Counter kIdleCycles{"idle_cycles_total", "TSC cycles of loops that found none"};
 
@@ -110,6 +122,7 @@ class LiveWorker {
   std::vector<std::unique_ptr<port::RxBurst>> bursts_;
   port::WallClock clock_;
   uint64_t packet_time_ = 0;
+  bool passes_all_ = false;  // to the egress
   std::array<packet::TcpSegment, kBatch> batch_;
   size_t batched_ = 0;
   uint64_t next_housekeeping_ = 0, next_snapshot_ = 0;

@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "apps/mptap/read/egress.h"
 #include "apps/mptap/read/extract.h"
 #include "apps/mptap/read/filter.h"
 #include "apps/mptap/read/input.h"
@@ -28,6 +29,7 @@ constexpr const char* kFooter =
   mptap read --rules local.rules day1.pcap day2.pcap             several files are read as one, in the order given
   mptap read --json --sha256 capture.pcap | jq 'select(.event_type == "mptcp")'
   mptap read --filter host=10.0.0.0/8,port=443 --extract out capture.pcap
+  mptap read --egress tcp.pcap capture.pcap && suricata -r tcp.pcap  an IDS that knows TCP only sees what was split
   tcpdump -i eth0 -w - tcp | mptap read --rules local.rules -
   mptap read --port net_af_packet0,iface=eth0 --rules local.rules --duration 60
   mptap follow capture.pcap --connection 1                       shows one of the connections
@@ -51,6 +53,7 @@ struct Options {
   InputOptions input;
   DecodeOptions decode;
   RuleFiles rules;
+  EgressOptions egress;
   bool json = false, stats = false, sha256 = false, exit_code = false, no_summary = false;
   std::string extract, color = "auto";
   std::vector<std::string> filters;
@@ -123,6 +126,13 @@ int run(const Options& o) {
     extractor.emplace(std::move(*opened));
   }
 
+  std::unique_ptr<EgressFile> egress;
+  if (!o.egress.file.empty()) {
+    auto opened = EgressFile::open(o.egress);
+    if (!opened) return fail(opened.error());
+    egress = std::move(*opened);
+  }
+
   cli::Output out;
   const bool live = is_endless(o.input);
   const cli::Color color = o.color == "always"  ? cli::Color::kAlways
@@ -141,10 +151,11 @@ int run(const Options& o) {
   config.payload_context = o.payload;
   auto engine = worker::Engine::create(config, *rules, fan);
   if (!engine) return fail(engine.error());
+  if (egress) (*engine)->set_egress(&egress->outlet());
 
   const auto settle = [&] {
     if (live && !out.empty()) out.flush();
-    if (out.error() != 0 || (extractor && !extractor->error().empty())) cli::request_stop();
+    if (out.error() != 0 || (extractor && !extractor->error().empty()) || (egress && egress->failed())) cli::request_stop();
   };
   auto result = run_input(o.input, **engine, 256, settle, tell);
   if (!result) return fail(result.error());
@@ -157,6 +168,9 @@ int run(const Options& o) {
   }
   if (const std::string hint = checksum_hint((*engine)->counters()); !hint.empty()) tell(hint);
   if (extractor && !extractor->error().empty()) return fail(extractor->error());
+  if (egress) {
+    if (auto closed = egress->close(); !closed) return fail(closed.error());
+  }
   // Whoever read our output has seen enough: that is no failure.
   if (out.error() == EPIPE) return cli::kDone;
   if (out.error() != 0) return fail(fmt::format("standard output: {}", std::strerror(out.error())));
@@ -189,6 +203,7 @@ void add_command(CLI::App& app, cli::Action& action) {
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
   add_rule_options(*sub, o->rules);
+  add_egress_options(*sub, o->egress);
   sub->add_option("--payload", o->payload, "bytes of context around a match in an alert of --json; 0: no payload")
       ->check(CLI::Range(0u, 65536u))
       ->capture_default_str()
