@@ -10,7 +10,7 @@ usage: sudo ./deploy/quickstart.sh [--capture FILE]
 
 Installs the Debian packages that mptap needs, builds it into build-release/, and shows the main job: two hosts in network
 namespaces with the kernel's own MPTCP and two paths, mptap on the tap between them, and a string of which each path carries
-one half. Where the kernel has no MPTCP it shows the same on a capture that comes with the project.
+one half. Beside it tcpflow, which knows TCP only, looks for the string on the tap and on the egress of mptapd. Where the kernel has no MPTCP it shows the same on a capture that comes with the project.
 
   --capture FILE   no network: run mptap on this capture file (pcap or pcapng) with deploy/quickstart.rules
   --help
@@ -53,7 +53,7 @@ echo "Building mptap (a few minutes the first time; $log)"
 build() {
   # A build directory of the tests is one too; ninja does only what is left to do.
   [ -f build-release/build.ninja ] || meson setup build-release -Dbuildtype=release -Dtests=false
-  ninja -C build-release apps/mptap/mptap
+  ninja -C build-release apps/mptap/mptap apps/mptapd/mptapd
 }
 if ! build >"$log" 2>&1 </dev/null; then
   tail -n 25 "$log" >&2

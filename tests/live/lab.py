@@ -164,6 +164,13 @@ class Lab:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
+    def veth(self, end, other, host="tap"):
+        """A pair of devices in one namespace: what goes into one comes out of the other."""
+        ip("-n", self.name(host), "link", "add", end, "type", "veth", "peer", "name", other)
+        for device in (end, other):
+            self.offloads_off(host, device)
+            ip("-n", self.name(host), "link", "set", device, "up")
+
     def offloads_off(self, host, device):
         self.run(host, ["ethtool", "-K", device, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off"])
 
@@ -226,11 +233,11 @@ class Lab:
                     return True
         return False
 
-    def packet_socket_on(self, device, host="tap"):
-        """Whether a program listens on that device."""
+    def packet_socket_on(self, device, host="tap", listeners=1):
+        """Whether so many programs listen on that device."""
         index = int(self.run(host, ["cat", f"/sys/class/net/{device}/ifindex"]))
         rows = [line.split() for line in self.run(host, ["cat", "/proc/net/packet"]).splitlines()[1:]]
-        return any(int(row[4]) == index and row[5] == "1" for row in rows)
+        return sum(int(row[4]) == index and row[5] == "1" for row in rows) >= listeners
 
     @staticmethod
     def wait(condition, what, seconds=10):

@@ -88,7 +88,8 @@ def _():
     before = labs()
     done = quickstart()
     equal("exit code", done.returncode, 0)
-    for word in ("Hevil stuff", "10.77.1.1", "10.77.2.1", "evil stuff, whatever paths it took"):
+    for word in ("Hevil stuff", "10.77.1.1", "10.77.2.1", "evil stuff, whatever paths it took",
+                 "tcpflow on the tap, br0        not found", "tcpflow on the egress, eg1     FOUND"):
         assert word in done.stdout, f"{word!r} is not in\n{done.stdout}\n{done.stderr}"
     equal("namespaces", labs(), before)
 
