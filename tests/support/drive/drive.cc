@@ -103,6 +103,7 @@ Outcome drive(const std::vector<Sent>& wire, const DriveOptions& options) {
   config.max_subflows = config.max_connections = 1024;  // tables are made for each run
   auto engine = worker::Engine::create(config, compiled(options.rules), keeper);
   if (!engine) throw std::runtime_error(engine.error());
+  if (options.egress) (*engine)->set_egress(options.egress);
   std::vector<packet::Frame> burst;
   for (size_t i = 0; i < wire.size(); ++i) {
     const auto size = static_cast<uint32_t>(wire[i].frame.size());

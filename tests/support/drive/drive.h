@@ -19,6 +19,7 @@ struct DriveOptions {
   std::string rules;           // Suricata's syntax
   uint64_t silence_ns = 0;     // time that passes after the last frame, before the input ends
   size_t burst = 32;
+  egress::Outlet* egress = nullptr;
 };
 
 struct Outcome {
