@@ -174,7 +174,8 @@ const Key kKeys[] = {
     {"egress", "fill", at<bool>([](Config& c) -> auto& { return c.egress.fill; }), "", 0, 0, "",
      "Fill bytes that were not seen with fill_byte. Without it they are missing in the TCP connection, too, and the tool behind "
      "reports the gap itself."},
-    {"egress", "fill_byte", at<uint64_t>([](Config& c) -> auto& { return c.egress.fill_byte; }), "", 0, 255, "", "See fill."},
+    {"egress", "fill_byte", at<uint64_t>([](Config& c) -> auto& { return c.egress.fill_byte; }), "byte value", 0, 255, "",
+     "See fill."},
     {"egress", "queue_bytes", at<uint64_t>([](Config& c) -> auto& { return c.egress.queue_bytes; }), "bytes", 1 << 20, 1ull << 36,
      "",
      "Of each worker's queue to the writer, rounded up to a power of two. From three quarters on no new connection is given out; "
