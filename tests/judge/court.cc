@@ -24,7 +24,7 @@ const char* name(event::End end) {
 
 bool same_end(const Verdict& v, event::End end) {
   switch (v.end) {
-    case App::End::kEof: return end == event::End::kDataFin;
+    case App::End::kEof: return end == event::End::kDataFin || (end == event::End::kReset && v.paths_dead);
     case App::End::kReset: return end == event::End::kFastClose || end == event::End::kReset;
     case App::End::kOpen: return end == event::End::kOpen || (end == event::End::kReset && v.paths_dead);
     case App::End::kNone: return true;

@@ -94,6 +94,7 @@ class Player {
   Peer peer_;
   int64_t next_ = 0;  // the next offset of the stream
   int number_ = 0;    // of the step
+  bool fin_sent_ = false;
   bool first_ = true;  // no data has gone on the first subflow
   std::vector<std::pair<int64_t, int64_t>> holes_;  // of the stream: begin, end
   std::vector<Piece> delayed_;

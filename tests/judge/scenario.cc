@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <random>
+#include <sstream>
+#include <stdexcept>
 
 namespace mptap::judge {
 
@@ -96,17 +99,64 @@ Scenario generate(uint64_t seed) {
   return s;
 }
 
+void leave_out(Scenario& scenario, const std::vector<std::string>& names) {
+  const auto named = [&](const char* name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  std::erase_if(scenario.steps, [&](const Step& s) { return named(kind_name(s.kind)); });
+  if (named(kOpenings[static_cast<size_t>(scenario.setup.opening)])) scenario.setup.opening = Opening::kNormal;
+  if (named("server")) scenario.setup.peer_serves = false;
+}
+
 std::string describe(const Scenario& s) {
   const Setup& u = s.setup;
-  std::string out =
-      fmt::format("seed {}: the peer is the {}, IPv{}, {}, checksum {}, timestamps {}, SACK {}, wraps: DSN {} sequence {}\n",
-                  u.seed, u.peer_serves ? "server" : "client", u.v6 ? 6 : 4, kOpenings[static_cast<size_t>(u.opening)],
-                  u.checksum, u.timestamps, u.sack, u.wrap_dsn, u.wrap_seq);
+  std::string out = fmt::format(
+      "seed={} server={:d} v6={:d} checksum={:d} timestamps={:d} sack={:d} wrap_dsn={:d} wrap_seq={:d} opening={}\n", u.seed,
+      u.peer_serves, u.v6, u.checksum, u.timestamps, u.sack, u.wrap_dsn, u.wrap_seq, kOpenings[static_cast<size_t>(u.opening)]);
   for (const Step& step : s.steps) {
-    out += fmt::format("  {:<12} path {} size {} place {} piece {} flags {:#04x}\n", kind_name(step.kind), step.path, step.size,
+    out += fmt::format("  {}: path={} size={} place={} piece={} flags={}\n", kind_name(step.kind), step.path, step.size,
                        step.place, step.piece, step.flags);
   }
   return out;
+}
+
+Scenario parse(const std::string& text) {
+  Scenario s;
+  std::istringstream lines(text);
+  std::string line;
+  const auto number = [&line](const std::string& name) -> uint64_t {
+    const size_t at = line.find(" " + name + "=");
+    if (at == std::string::npos && line.rfind(name + "=", 0) != 0) throw std::runtime_error("no " + name + " in: " + line);
+    return std::stoull(line.substr((at == std::string::npos ? 0 : at + 1) + name.size() + 1));
+  };
+  while (std::getline(lines, line)) {
+    if (line.rfind("seed=", 0) == 0) {
+      Setup& u = s.setup;
+      u.seed = number("seed");
+      u.peer_serves = number("server") != 0;
+      u.v6 = number("v6") != 0;
+      u.checksum = number("checksum") != 0;
+      u.timestamps = number("timestamps") != 0;
+      u.sack = number("sack") != 0;
+      u.wrap_dsn = number("wrap_dsn") != 0;
+      u.wrap_seq = number("wrap_seq") != 0;
+      for (size_t i = 0; i < std::size(kOpenings); ++i) {
+        if (line.find(std::string("opening=") + kOpenings[i]) != std::string::npos) u.opening = static_cast<Opening>(i);
+      }
+    } else if (line.rfind("  ", 0) == 0) {
+      Step step;
+      for (size_t i = 0; i < std::size(kKinds); ++i) {
+        if (line.rfind(fmt::format("  {}: ", kKinds[i]), 0) == 0) step.kind = static_cast<Kind>(i);
+      }
+      step.path = static_cast<uint8_t>(number("path"));
+      step.size = static_cast<uint16_t>(number("size"));
+      step.place = static_cast<uint16_t>(number("place"));
+      step.piece = static_cast<uint16_t>(number("piece"));
+      step.flags = static_cast<uint8_t>(number("flags"));
+      s.steps.push_back(step);
+    } else if (!line.empty()) {
+      throw std::runtime_error("neither a set-up nor a step: " + line);
+    }
+  }
+  return s;
 }
 
 }  // namespace mptap::judge

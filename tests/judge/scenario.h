@@ -99,6 +99,10 @@ struct Scenario {
 
 // The same for the same seed.
 Scenario generate(uint64_t seed);
+// Takes out the steps and the opening with one of these names; "server" stands for the peer as the server.
+void leave_out(Scenario& scenario, const std::vector<std::string>& names);
 std::string describe(const Scenario&);
+// The inverse; throws std::runtime_error with the line that it does not understand.
+Scenario parse(const std::string& text);
 
 }  // namespace mptap::judge

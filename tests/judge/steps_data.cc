@@ -169,6 +169,7 @@ void Player::data_fin(const Step& s) {
   const int number = path_of(s);
   Path& p = path(number);
   int64_t at = next_;
+  fin_sent_ = true;
   switch (s.piece % 4) {
     case 1: {  // with data
       const Bytes bytes = stream_bytes(next_, 1 + s.size % 200, false);
