@@ -221,6 +221,11 @@ void Daemon::finish_reload() {
     return;
   }
   for (const std::string& message : reloaded_->messages) fmt::print(stderr, "{}\n", message);
+  if (reloaded_->loaded == 0 && reloaded_->left_out > 0) {
+    say(Level::kError, "reload_failed",
+        fmt::format("reload failed, the old rules stay: none of the {} new rules can be used", reloaded_->left_out));
+    return;
+  }
   if (rules_.ruleset) old_rules_.push_back(rules_.ruleset);
   rules_ = std::move(*reloaded_);
   for (const auto& w : workers_) w->give_rules(rules_.ruleset, config_.timeouts.old_rules_s * 1'000'000'000);

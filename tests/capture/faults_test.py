@@ -116,6 +116,18 @@ def _():
     assert events_of(path("log", "eve.json")), "no event after the directory came back"
 
 
+@suite.case("a rule file that is broken at the reload: the old rules stay and find")
+def _():
+    rules = shutil.copy(EVIL, path("local.rules"))
+    daemon = Daemon(config("stdout = true", rules=rules, again=True))
+    daemon.wait_for("started:")
+    daemon.wait_for('"event_type":"alert"', which="out")
+    write("local.rules", 'alert tcp any any -> any any (msg:"broken"; content:"x; sid:1;)\n')
+    daemon.hang_up()
+    daemon.wait_for("reload failed, the old rules stay")
+    daemon.end()
+
+
 @suite.case("a worker's thread stands still: reported, and that it runs again as well")
 def _():
     daemon = Daemon(config("stdout = true", again=True))
