@@ -99,6 +99,19 @@ bool CaptureReader::next_pcap(packet::Frame& out) {
 }
 
 size_t CaptureReader::next_burst(std::span<packet::Frame> out) {
+  const uint64_t before = packets_;
+  const size_t n = read_burst(out);
+  if (!source_->shrunk()) return n;
+  // Any of these may lie where zeros stand now.
+  if (status_.end != ReadEnd::kFailed) {
+    packets_ = before;
+    finish(ReadEnd::kFailed,
+           fmt::format("{}: was cut short by somebody else while it was read, behind packet {}", name_, before));
+  }
+  return 0;
+}
+
+size_t CaptureReader::read_burst(std::span<packet::Frame> out) {
   size_t n = 0;
   if (pcapng_) {
     while (n < out.size() && status_.end == ReadEnd::kOpen) {

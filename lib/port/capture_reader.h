@@ -122,6 +122,7 @@ class CaptureReader {
       __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 1);
     }
   }
+  size_t read_burst(std::span<packet::Frame> out);
   bool next_slow(packet::Frame& out);
   bool next_pcap(packet::Frame& out);
   bool next_pcapng(packet::Frame& out);

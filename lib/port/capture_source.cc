@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "port/shrink_guard.h"
+
 namespace mptap::port {
 
 namespace {
@@ -39,14 +41,20 @@ class MemorySource : public Source {
   std::span<const uint8_t> bytes_;
 };
 
-// A file that shrinks while it is read ends the program with SIGBUS, as with every mapped file.
 class FileSource : public Source {
  public:
   FileSource(const uint8_t* base, size_t size, const ReaderOptions& options)
-      : base_(base), size_(size), keep_(round_up(options.keep_bytes)), step_(round_up(std::max(options.step_bytes, kPage))) {
+      : base_(base),
+        size_(size),
+        guard_(base, size),
+        keep_(round_up(options.keep_bytes)),
+        step_(round_up(std::max(options.step_bytes, kPage))) {
     ask(0, step_);
   }
-  ~FileSource() override { ::munmap(const_cast<uint8_t*>(base_), size_); }
+  ~FileSource() override {
+    guard_.release();
+    ::munmap(const_cast<uint8_t*>(base_), size_);
+  }
   FileSource(const FileSource&) = delete;
   FileSource& operator=(const FileSource&) = delete;
 
@@ -70,6 +78,7 @@ class FileSource : public Source {
     return window.size() >= n;
   }
   std::optional<uint64_t> size() const override { return size_; }
+  bool shrunk() const override { return guard_.shrunk(); }
 
  private:
   void* page(size_t at) const { return const_cast<uint8_t*>(base_ + (at & ~(kPage - 1))); }
@@ -79,7 +88,9 @@ class FileSource : public Source {
   }
 
   const uint8_t* const base_;
-  const size_t size_, keep_, step_;
+  const size_t size_;
+  ShrinkGuard guard_;
+  const size_t keep_, step_;
   size_t released_ = 0;
 };
 

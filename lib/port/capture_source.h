@@ -46,6 +46,8 @@ class Source {
   virtual std::optional<uint64_t> size() const { return std::nullopt; }
   uint64_t end_offset() const { return end_offset_; }  // of window.end, from the start of the source
   int error() const { return error_; }  // errno of the read that failed, 0 if none
+  // A mapped file was cut short under the reader: the frames of the last calls may be zeros.
+  virtual bool shrunk() const { return false; }
 
  protected:
   uint64_t end_offset_ = 0;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <fstream>
 #include <thread>
@@ -50,6 +51,29 @@ size_t resident_file_pages() {
   size_t size, resident, shared;
   statm >> size >> resident >> shared;
   return shared;
+}
+
+// Somebody cuts the file short while it is read: an error, not the program's end.
+TEST(CaptureSource, AFileThatShrinksWhileItIsRead) {
+  for (const bool already_in_the_window : {true, false}) {
+    const TemporaryDirectory directory;
+    const Bytes b = long_capture(12'000);
+    const std::string path = directory.file("shrinks.pcap", b);
+    auto r = CaptureReader::open(path, {.keep_bytes = 1 << 20, .step_bytes = already_in_the_window ? 16u << 20 : 1u << 20});
+    ASSERT_TRUE(r) << r.error();
+    std::array<Frame, 64> burst;
+    ASSERT_EQ(r->next_burst(burst), burst.size());
+    const Frame last = burst[63];
+    ASSERT_EQ(::truncate(path.c_str(), 4096), 0);
+    // What was given out before stays readable, as zeros where its page is gone.
+    EXPECT_EQ(std::count(last.data, last.data + last.captured, 0), last.captured);
+    uint64_t more = 0;
+    while (const size_t n = r->next_burst(burst)) more += n;
+    EXPECT_EQ(more, 0u);
+    EXPECT_EQ(r->status().end, ReadEnd::kFailed);
+    EXPECT_EQ(r->status().message, path + ": was cut short by somebody else while it was read, behind packet 64");
+    EXPECT_EQ(r->packets(), 64u);
+  }
 }
 
 TEST(CaptureSource, AFileIsReadWithoutKeepingItAllInMemory) {
