@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // mptap, the operator's command: a table of sub-commands, each in its own folder.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
 #include "apps/mptap/command.h"
@@ -26,6 +32,14 @@ constexpr mptap::cli::AddCommand kCommands[] = {
 };
 // clang-format on
 
+// What was printed must have arrived: a full disk shows at the last flush at the latest. A reader that went away has seen enough.
+int checked(int code) {
+  const int error = std::fflush(stdout) != 0 ? errno : std::ferror(stdout) != 0 ? EIO : 0;
+  if (error == 0 || error == EPIPE) return code;
+  fmt::print(stderr, "mptap: standard output: {}\n", std::strerror(error));
+  return mptap::cli::kFailed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -40,7 +54,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? mptap::cli::kDone : mptap::cli::kWrongCall;
+    return checked(app.exit(e) == 0 ? mptap::cli::kDone : mptap::cli::kWrongCall);
   }
-  return action();
+  return checked(action());
 }
