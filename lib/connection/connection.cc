@@ -21,7 +21,15 @@ Connection::~Connection() = default;
 
 void Connection::on_unit(Member& m, const Unit& u) {
   const int dir = u.direction ^ (m.reversed ? 1 : 0);
+  if (picked_up && (m.map[0].shift | m.map[1].shift) != 0 && !u.shifted) {
+    Unit shifted = u;
+    shifted.shifted = true;
+    shifted.ssn += m.map[dir].shift;
+    shifted.ack += m.map[1 - dir].shift;
+    return on_unit(m, shifted);
+  }
   if (m.join != Join::kInitial && u.direction == 1 && m.has_third_ack && u.kind != UnitKind::kRst) m.confirmed = true;
+  if (late && u.has_dss && u.doubt == Doubt::kNone && (u.dss.has_ack || u.dss.has_map)) pick_up();
   if (u.options && u.kind == UnitKind::kSignal) {
     on_handshake(m, u);
     on_options(m, dir, u);
@@ -64,7 +72,10 @@ void Connection::on_unit(Member& m, const Unit& u) {
   }
   switch (u.kind) {
     case UnitKind::kData:
-      m.reset = false;
+      if (m.reset) {
+        m.reset = false;
+        m.end_ns = 0;
+      }
       on_data(m, dir, u);
       break;
     case UnitKind::kRepeat: on_repeat(m, dir, u); break;
@@ -108,6 +119,9 @@ void Connection::close(bool by_timeout) {
     // Nothing showed that both hosts took MPTCP up; with a SYN/ACK that did, the first packets say fallback.
     const bool taken = synack_capable_;
     decide(taken ? Mode::kMptcp : Mode::kPlain);
+  }
+  for (const auto& m : members) {
+    for (int dir = 0; dir < 2; ++dir) close_map(*m, dir);
   }
   for (int dir = 0; dir < 2; ++dir) {
     if (streams[dir]) streams[dir]->close(acks_seen_[dir]);
@@ -185,7 +199,7 @@ std::vector<event::SubflowRecord> Connection::member_records() const {
     s.packets = m->packets;
     if (m->reset_reason_seen) s.reset_reason = mptcp::reset_reason_name(m->reset_reason);
     s.start_ns = m->start_ns;
-    s.end_ns = m->end_ns;
+    s.end_ns = m->closed() && m->end_ns != 0 ? m->end_ns : std::max(m->start_ns, m->last_ns);
     records.push_back(std::move(s));
   }
   return records;

@@ -72,6 +72,8 @@ class Connection final : public stream::StreamListener {
   bool fallback = false;
   bool checksum = false;
   bool orphan = false;
+  bool late = false;       // its SYN was not seen: taken for plain TCP until a DSS shows otherwise
+  bool picked_up = false;  // that has happened
   bool fast_closed = false;
   bool timed_out = false;
   bool closed = false;
@@ -102,6 +104,7 @@ class Connection final : public stream::StreamListener {
   void hold_undecided(Member& m, const subflow::Unit& u);
   void verify_join(Member& m);
   void fail_join(Member& m, event::AnomalyType why, std::string_view detail);
+  void pick_up();
 
   // signals.cc
   void on_options(Member& m, int dir, const subflow::Unit& u);
@@ -114,18 +117,26 @@ class Connection final : public stream::StreamListener {
   void on_data(Member& m, int dir, const subflow::Unit& u);
   void on_repeat(Member& m, int dir, const subflow::Unit& u);
   void on_tap_loss(Member& m, int dir, const subflow::Unit& u);
+  void fill_gone(Member& m, int dir, const subflow::Unit& u);
   void on_fast_open(Member& m, int dir, const subflow::Unit& u);
   void on_fin(Member& m, int dir, const subflow::Unit& u);
   struct Chunk;
   void map_chunk(Member& m, int dir, Chunk chunk, mptcp::Dss* dss);
   bool take_mapping(Member& m, int dir, const mptcp::Dss& dss, Chunk& chunk, bool& used);
   void deliver(Member& m, int dir, uint64_t offset, const Chunk& chunk);
+  static void hold(MapState::Waiting& waiting, const Chunk& chunk);
+  template <class F>
+  static void for_segments(const MapState::Waiting& waiting, F&& f);
   void remember(MapState& s, uint64_t ssn, uint64_t size, uint64_t offset);
-  void end_of_mapping(Member& m, int dir, const Chunk& last);
+  void end_of_mapping(Member& m, int dir);
   void invalid_mapping(Member& m, int dir, const Chunk& chunk, event::AnomalyType why, const char* reason);
   void unmapped(Member& m, int dir, const Chunk& chunk);
   void fall_back(Member& m, int dir, uint64_t ssn, const char* reason);
   void break_member(Member& m, int dir);
+  bool align(Member& m, int dir, const Chunk& chunk, const mptcp::Dss* dss);
+  void place(Member& m, int dir, uint64_t shift);
+  void close_map(Member& m, int dir);
+  void let_go_unverified(Member& m, int dir);
   bool may_fall_back(const Member& m) const;
   void data_fin(Member& m, int dir, const mptcp::Dss& dss, const stream::Carrier& carrier);
 
@@ -159,9 +170,11 @@ class Connection final : public stream::StreamListener {
   std::array<uint64_t, 2> fast_open_{};
   std::array<uint64_t, 2> granted_{};  // data-level window edge
   std::array<bool, 2> acks_seen_{};
+  bool checksum_known_ = false;  // without a handshake: by the first mapping
 
   std::array<std::vector<packet::IpAddress>, 2> announced_;  // version 0: by ADD_ADDR, of the client and of the server
-  bool syn_capable_ = false, synack_seen_ = false, synack_capable_ = false, first_ack_seen_ = false, without_key_ = false;
+  bool syn_capable_ = false, synack_seen_ = false, synack_capable_ = false, first_ack_seen_ = false, without_key_ = false,
+       bare_ack_ = false;
   uint8_t syn_version_ = 0;
   uint64_t syn_key_ = 0;
 

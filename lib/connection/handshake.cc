@@ -151,6 +151,7 @@ void Connection::on_first_ack(Member& m, const Unit& u) {
       // The first packet behind the SYN/ACK must bear both keys, or the host falls back; but the tap may have lost it.
       first_ack_seen_ = true;
       without_key_ = true;
+      bare_ack_ = !u.has_dss;
     }
     return;
   }
@@ -161,7 +162,8 @@ void Connection::on_first_ack(Member& m, const Unit& u) {
     decide(Mode::kMptcp);
   } else if (without_key_ && (u.kind == UnitKind::kData || u.tcp_ack)) {
     if (synack_capable_) {
-      tell(AnomalyType::kHandshakeWithoutKey, &m, 0, {{"packet", u.number}});
+      // Not even a DSS: the client has not seen the server's key.
+      tell(bare_ack_ ? AnomalyType::kOptionStripped : AnomalyType::kHandshakeWithoutKey, &m, 0, {{"packet", u.number}});
       decide(Mode::kMptcp);
     } else {
       decide(Mode::kPlain);
@@ -179,7 +181,22 @@ Member& Connection::open(const packet::Endpoint& client, const packet::Endpoint&
   first_number = number;
   members.push_back(std::move(member));
   if (m == Mode::kPlain) decide(m);
+  if (m == Mode::kMptcp) pick_up();
   return *members.back();
+}
+
+// A capture that begins in mid-connection: no keys, no token, DSNs from the first one seen on.
+void Connection::pick_up() {
+  picked_up = orphan = true;
+  late = false;
+  mode = Mode::kMptcp;
+  fallback_reason.clear();
+  Member& m = *members.front();
+  m.join = Join::kUnverified;
+  for (MapState& s : m.map) {
+    s = {};
+    s.aligned = m.has_synack;
+  }
 }
 
 std::optional<bool> Connection::reversed_for(uint32_t token) const {
@@ -227,6 +244,8 @@ void Connection::fail_join(Member& m, AnomalyType why, std::string_view detail) 
 
 void Connection::on_join(Member& m, const Unit& u) {
   const Options& o = *u.options;
+  if (m.has_syn && !m.has_synack && u.direction == 1 && u.ssn == 0 && !o.has(Options::kAnyMptcp))
+    tell(AnomalyType::kOptionStripped, &m, std::nullopt, {{"packet", u.number}}, "SYN/ACK of a join");
   if (!o.has(Options::kJoin) || m.join == Join::kFailed) return;
   const mptcp::Join& j = o.join;
   if (j.length == 16 && u.direction == 1) {

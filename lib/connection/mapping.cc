@@ -20,7 +20,7 @@ struct Connection::Chunk {
   uint64_t ssn = 0;
   std::span<const uint8_t> bytes;
   uint64_t timestamp_ns = 0, number = 0;
-  bool doubtful = false;
+  bool doubtful = false, above_hole = false;
 
   uint64_t end() const { return ssn + bytes.size(); }
   Chunk part(uint64_t from, uint64_t size) const {
@@ -48,9 +48,12 @@ std::optional<uint64_t> Connection::offset_of(int dir, uint64_t dsn, bool wide, 
     // A capture that begins late: the first DSN seen stands for all.
     if (!starts) return std::nullopt;
     narrow_[dir] = !wide;
-    origin_[dir] = (wide ? dsn : static_cast<uint32_t>(dsn)) - kFloat;
+    stream::Stream& st = stream(dir);
+    // What came as plain TCP before the first mapping was seen stands before it.
+    const bool goes_on = picked_up && (st.edge() > 0 || st.waiting());
+    origin_[dir] = (wide ? dsn : static_cast<uint32_t>(dsn)) - (goes_on ? st.edge() : kFloat);
     if (origin_[dir] == 0) origin_[dir] = 1;
-    stream(dir).float_start();
+    st.float_start();
   }
   if (!wide || narrow_[dir]) dsn = mptcp::expand(dsn_base(dir), static_cast<uint32_t>(dsn));
   const int64_t offset = static_cast<int64_t>(dsn - origin_[dir]);
@@ -59,7 +62,7 @@ std::optional<uint64_t> Connection::offset_of(int dir, uint64_t dsn, bool wide, 
 }
 
 bool Connection::may_fall_back(const Member& m) const {
-  if (m.join != event::Join::kInitial) return false;
+  if (m.join != event::Join::kInitial && !(picked_up && members.size() == 1)) return false;
   for (const auto& other : members) {
     if (other.get() != &m && other->join != event::Join::kFailed) return false;
   }
@@ -74,7 +77,7 @@ void Connection::on_data(Member& m, int dir, const Unit& u) {
     tell(AnomalyType::kJoinDataEarly, &m, dir, {{"ssn", u.ssn}, {"size", u.size}});
   }
   if (u.after_loss) s.lost = true;
-  Chunk chunk{u.ssn, {u.bytes, u.size}, u.timestamp_ns, u.number, false};
+  Chunk chunk{u.ssn, {u.bytes, u.size}, u.timestamp_ns, u.number, u.above_hole, u.above_hole};
   if (s.other_number == u.number && s.other_number != 0) {
     // Two DSS options: Linux takes the last, others the first. The stream follows Linux, the scanner sees both.
     s.other_number = 0;
@@ -83,6 +86,11 @@ void Connection::on_data(Member& m, int dir, const Unit& u) {
     }
   }
   mptcp::Dss dss = u.dss;
+  if (!s.gone.empty()) std::erase_if(s.gone, [&](const auto& g) { return g.first < chunk.end() && chunk.ssn < g.second; });
+  if (!s.aligned) {
+    if (align(m, dir, chunk, u.has_dss && dss.has_map ? &dss : nullptr)) return observer_.on_stir(*this);
+    chunk.ssn += s.shift;
+  }
   map_chunk(m, dir, chunk, u.has_dss && dss.has_map && !s.infinite ? &dss : nullptr);
   observer_.on_stir(*this);
 }
@@ -116,17 +124,21 @@ void Connection::map_chunk(Member& m, int dir, Chunk chunk, mptcp::Dss* dss) {
         s.unverified->ssn = now.ssn;
         s.unverified->incomplete = now.ssn != s.ssn;
       }
-      if (s.unverified->ssn + s.unverified->bytes.size() != now.ssn) s.unverified->incomplete = true;
+      if (!s.unverified->incomplete && s.unverified->ssn + s.unverified->bytes.size() != now.ssn) {
+        let_go_unverified(m, dir);
+        s.unverified = std::make_unique<MapState::Waiting>();
+        s.unverified->incomplete = true;
+      }
       if (s.unverified->incomplete) {
         deliver(m, dir, offset, now);
       } else {
-        s.unverified->bytes.insert(s.unverified->bytes.end(), now.bytes.begin(), now.bytes.end());
+        hold(*s.unverified, now);
       }
     } else {
       deliver(m, dir, offset, now);
     }
     chunk = chunk.part(now.bytes.size(), chunk.bytes.size() - now.bytes.size());
-    if (now.end() == end) end_of_mapping(m, dir, now);
+    if (now.end() == end) end_of_mapping(m, dir);
   }
 }
 
@@ -187,6 +199,10 @@ bool Connection::take_mapping(Member& m, int dir, const mptcp::Dss& dss, Chunk& 
     used = false;  // comes into force when the current one is used up
     return true;
   }
+  if (orphan && !checksum_known_) {
+    checksum_known_ = true;
+    checksum = dss.has_checksum;
+  }
   if (dss.has_checksum != checksum) {
     const bool unexpected = dss.has_checksum;
     s.valid = true;
@@ -213,11 +229,10 @@ bool Connection::take_mapping(Member& m, int dir, const mptcp::Dss& dss, Chunk& 
   if (s.unmapped) {
     // Bytes that came before their mapping.
     const auto waiting = std::move(s.unmapped);
-    const Chunk held{waiting->ssn, waiting->bytes, waiting->timestamp_ns, waiting->number, false};
-    if (held.ssn >= start && held.end() <= start + length) {
-      map_chunk(m, dir, held, nullptr);
+    if (waiting->ssn >= start && waiting->ssn + waiting->bytes.size() <= start + length) {
+      for_segments(*waiting, [&](const Chunk& held) { map_chunk(m, dir, held, nullptr); });
     } else {
-      tell(AnomalyType::kUnmappedData, &m, dir, {{"ssn", held.ssn}, {"size", held.bytes.size()}});
+      tell(AnomalyType::kUnmappedData, &m, dir, {{"ssn", waiting->ssn}, {"size", waiting->bytes.size()}});
     }
   } else if (dss.from_capable && chunk.ssn >= start + length && !s.lost) {
     invalid_mapping(m, dir, chunk, AnomalyType::kMpCapableMidStream, "mp_capable_mid_stream");
@@ -231,8 +246,24 @@ void Connection::deliver(Member& m, int dir, uint64_t offset, const Chunk& chunk
   if (offset >= ~0ull >> 1) return;
   remember(s, chunk.ssn, chunk.bytes.size(), offset);
   stream::Stream& st = stream(dir);
-  if (s.infinite && offset > st.edge()) st.skip_to(offset);
-  st.insert(offset, chunk.bytes, {m.id, chunk.ssn, chunk.number, chunk.timestamp_ns}, {.doubtful = chunk.doubtful});
+  if (s.infinite && offset > st.edge() && !chunk.above_hole) st.skip_to(offset);
+  st.insert(offset, chunk.bytes, {m.id, chunk.ssn, chunk.number, chunk.timestamp_ns},
+            {.doubtful = chunk.doubtful, .above_hole = chunk.above_hole});
+}
+
+void Connection::hold(MapState::Waiting& waiting, const Chunk& chunk) {
+  waiting.bytes.insert(waiting.bytes.end(), chunk.bytes.begin(), chunk.bytes.end());
+  waiting.segments.push_back(
+      {static_cast<uint32_t>(chunk.bytes.size()), chunk.doubtful, chunk.above_hole, chunk.timestamp_ns, chunk.number});
+}
+
+template <class F>
+void Connection::for_segments(const MapState::Waiting& waiting, F&& f) {
+  uint64_t at = 0;
+  for (const MapState::Waiting::Segment& s : waiting.segments) {
+    f(Chunk{waiting.ssn + at, std::span(waiting.bytes).subspan(at, s.size), s.timestamp_ns, s.number, s.doubtful, s.above_hole});
+    at += s.size;
+  }
 }
 
 void Connection::remember(MapState& s, uint64_t ssn, uint64_t size, uint64_t offset) {
@@ -247,32 +278,34 @@ void Connection::remember(MapState& s, uint64_t ssn, uint64_t size, uint64_t off
   s.past.push_back({ssn, ssn + size, offset});
 }
 
-void Connection::end_of_mapping(Member& m, int dir, const Chunk& last) {
+void Connection::end_of_mapping(Member& m, int dir) {
   MapState& s = m.map[dir];
   s.valid = false;
   if (!s.unverified) return;
   const auto waiting = std::move(s.unverified);
   if (waiting->incomplete) return;
-  const Chunk whole{waiting->ssn, waiting->bytes, last.timestamp_ns, last.number, false};
-  const uint64_t offset = s.offset + (whole.ssn - s.ssn);
+  const uint64_t ssn = waiting->ssn, offset = s.offset + (ssn - s.ssn);
   // RFC 8684 section 3.3.1: over the data and a pseudo header of 64-bit DSN, SSN, length and zeros.
   std::array<uint8_t, 16> pseudo;
   uint8_t* p = mptcp::store64(pseudo.data(), s.dsn);
   p = mptcp::store32(p, static_cast<uint32_t>(s.ssn));
   p = mptcp::store16(p, static_cast<uint16_t>(s.length + (s.data_fin ? 1 : 0)));
   std::memcpy(p, &s.checksum_value, 2);
-  const bool right =
-      !origin_known_[dir] || packet::checksum::verifies(packet::checksum::sum(pseudo) + packet::checksum::sum(whole.bytes));
-  if (right) {
+  // Where only the low half of the DSN is known the checksum cannot be judged.
+  const uint64_t sum = packet::checksum::sum(pseudo) + packet::checksum::sum(waiting->bytes);
+  const auto hand_on = [&](uint64_t place) {
+    for_segments(*waiting, [&](const Chunk& c) { deliver(m, dir, place + (c.ssn - ssn), c); });
+  };
+  if (narrow_[dir] || packet::checksum::verifies(sum)) {
     m.valid_checksums = 1;
-    return deliver(m, dir, offset, whole);
+    return hand_on(offset);
   }
-  tell(AnomalyType::kDssChecksumBad, &m, dir, {{"offset", offset}, {"size", whole.bytes.size()}});
-  observer_.on_alternative(*this, dir, offset, whole.bytes);
+  tell(AnomalyType::kDssChecksumBad, &m, dir, {{"offset", offset}, {"size", waiting->bytes.size()}});
+  observer_.on_alternative(*this, dir, offset, waiting->bytes);
   if (may_fall_back(m)) {
     // The only subflow: the host sends MP_FAIL and delivers the bytes all the same.
-    if (m.valid_checksums == 0) fall_back(m, dir, whole.ssn, "checksum");
-    deliver(m, dir, s.infinite ? s.offset + (whole.ssn - s.ssn) : offset, whole);
+    if (m.valid_checksums == 0) fall_back(m, dir, ssn, "checksum");
+    hand_on(s.infinite ? s.offset + (ssn - s.ssn) : offset);
   } else {
     break_member(m, dir);
   }
@@ -302,13 +335,10 @@ void Connection::unmapped(Member& m, int dir, const Chunk& chunk) {
   if (!s.unmapped) {
     s.unmapped = std::make_unique<MapState::Waiting>();
     s.unmapped->ssn = chunk.ssn;
-    s.unmapped->timestamp_ns = chunk.timestamp_ns;
-    s.unmapped->number = chunk.number;
     tell(AnomalyType::kUnmappedData, &m, dir, {{"ssn", chunk.ssn}, {"size", chunk.bytes.size()}});
   }
-  auto& waiting = s.unmapped->bytes;
-  if (waiting.size() + chunk.bytes.size() > config_.unmapped_bytes) return break_member(m, dir);
-  waiting.insert(waiting.end(), chunk.bytes.begin(), chunk.bytes.end());
+  if (s.unmapped->bytes.size() + chunk.bytes.size() > config_.unmapped_bytes) return break_member(m, dir);
+  hold(*s.unmapped, chunk);
 }
 
 void Connection::fall_back(Member& m, int dir, uint64_t ssn, const char* reason) {
@@ -368,6 +398,7 @@ void Connection::on_repeat(Member& m, int dir, const Unit& u) {
   stream::Stream& st = stream(dir);
   uint64_t from = u.ssn;
   const uint64_t end = u.ssn + u.size;
+  if (!s.gone.empty() && u.bytes && u.doubt == subflow::Doubt::kNone) fill_gone(m, dir, u);
   for (auto it = s.past.begin(); it != s.past.end() && from < end; ++it) {
     if (it->end <= from || it->ssn >= end) continue;
     const uint64_t a = std::max(from, it->ssn), b = std::min(end, it->end);
@@ -381,23 +412,53 @@ void Connection::on_repeat(Member& m, int dir, const Unit& u) {
     }
     from = b;
   }
-  if (u.bytes && s.valid && s.unverified && from < end) {
+  if (s.valid && s.unverified && from < end) {
     // A copy of bytes that wait for the rest of their mapping, and with it for the checksum.
     const uint64_t a = std::max(from, s.unverified->ssn), b = std::min(end, s.unverified->ssn + s.unverified->bytes.size());
     if (a < b) {
       Carrier piece = c;
       piece.ssn = a;
-      st.compare_copy(s.offset + (a - s.ssn), {u.bytes + (a - u.ssn), b - a}, piece, u.span_copy);
+      const uint64_t offset = s.offset + (a - s.ssn);
+      if (u.bytes) {
+        st.compare_copy(offset, {u.bytes + (a - u.ssn), b - a}, piece, u.span_copy);
+      } else {
+        st.count_duplicate(offset, b - a, piece, u.span_copy);
+      }
     }
   }
   observer_.on_stir(*this);
 }
 
+// Bytes that come after TCP went on without them, by another port for instance. The stream may still wait for them.
+void Connection::fill_gone(Member& m, int dir, const Unit& u) {
+  MapState& s = m.map[dir];
+  if (!u.has_dss || !u.dss.has_map || s.infinite) return;
+  const uint64_t start = mptcp::expand(u.ssn, u.dss.ssn), length = u.dss.length - (u.dss.data_fin ? 1u : 0u);
+  const auto offset = u.dss.from_capable ? std::optional(fast_open_[dir]) : offset_of(dir, u.dss.dsn, u.dss.dsn8, false);
+  if (!offset) return;
+  const auto gone = std::move(s.gone);
+  s.gone.clear();
+  for (const auto& [a, b] : gone) {
+    const uint64_t from = std::max({a, u.ssn, start}), to = std::min({b, u.ssn + u.size, start + length});
+    if (from >= to) {
+      s.gone.emplace_back(a, b);
+      continue;
+    }
+    if (a < from) s.gone.emplace_back(a, from);
+    if (to < b) s.gone.emplace_back(to, b);
+    const Carrier c{m.id, from, u.number, u.timestamp_ns};
+    stream(dir).insert(*offset + (from - start), {u.bytes + (from - u.ssn), to - from}, c, {.span_copy = u.span_copy});
+  }
+}
+
 void Connection::on_tap_loss(Member& m, int dir, const Unit& u) {
   MapState& s = m.map[dir];
   if (m.join == event::Join::kFailed || s.broken) return;
+  if (!s.aligned) return stream(dir).lost_by_tap_somewhere(u.size);
   uint64_t from = u.ssn;
   const uint64_t end = u.ssn + u.size;
+  if (s.gone.size() >= 16) s.gone.erase(s.gone.begin());
+  s.gone.emplace_back(from, end);
   stream::Stream& st = stream(dir);
   if (s.infinite) {
     const uint64_t offset = s.offset + (from - s.ssn);
@@ -407,8 +468,7 @@ void Connection::on_tap_loss(Member& m, int dir, const Unit& u) {
   if (s.unverified) {
     // What came of the mapping cannot be verified any more; the host could.
     const auto waiting = std::move(s.unverified);
-    const Chunk part{waiting->ssn, waiting->bytes, u.timestamp_ns, u.number, false};
-    if (!part.bytes.empty()) deliver(m, dir, s.offset + (part.ssn - s.ssn), part);
+    for_segments(*waiting, [&](const Chunk& c) { deliver(m, dir, s.offset + (c.ssn - s.ssn), c); });
     s.unverified = std::make_unique<MapState::Waiting>();
     s.unverified->incomplete = true;
   }
@@ -428,6 +488,67 @@ void Connection::on_tap_loss(Member& m, int dir, const Unit& u) {
     s.loss_to = end;
     st.lost_by_tap_somewhere(end - from);
   }
+}
+
+// Where no SYN was seen: which SSN of the mappings is that of the first byte? A mapping repeats on all segments of its burst, so
+// the first segment seen may be any of them; but where it has all of its bytes, or the next one begins, that is known.
+// True: the chunk waits, or nothing shows where it belongs.
+bool Connection::align(Member& m, int dir, const Chunk& chunk, const mptcp::Dss* dss) {
+  MapState& s = m.map[dir];
+  const uint32_t length = dss ? dss->length - (dss->data_fin ? 1u : 0u) : 0;
+  if (!s.unplaced) {
+    if (!dss) return true;
+    if (dss->length == 0) {
+      s.aligned = true;
+      return false;
+    }
+    s.first = *dss;
+    s.unplaced = std::make_unique<MapState::Waiting>();
+    s.unplaced->ssn = chunk.ssn;
+  }
+  const uint64_t first = s.unplaced->ssn, there = s.unplaced->bytes.size();
+  const uint32_t whole = s.first.length - (s.first.data_fin ? 1u : 0u);
+  const bool another = dss && length > 0 && dss->ssn != s.first.ssn;
+  if (another || chunk.ssn != first + there || there + chunk.bytes.size() > whole) {
+    // Either mapping began with the first segment seen of it or before: the one that says more is right.
+    const uint64_t by_first = s.first.ssn - first, by_next = another ? dss->ssn - chunk.ssn : by_first;
+    place(m, dir, static_cast<int64_t>(by_next - by_first) > 0 ? by_next : by_first);
+    return false;
+  }
+  hold(*s.unplaced, chunk);
+  if (there + chunk.bytes.size() == whole) place(m, dir, s.first.ssn - first);
+  return true;
+}
+
+void Connection::place(Member& m, int dir, uint64_t shift) {
+  MapState& s = m.map[dir];
+  s.aligned = true;
+  s.shift = shift;
+  s.gone.clear();
+  const auto waiting = std::move(s.unplaced);
+  for_segments(*waiting, [&](Chunk c) {
+    c.ssn += shift;
+    mptcp::Dss dss = s.first;
+    map_chunk(m, dir, c, s.infinite ? nullptr : &dss);
+  });
+}
+
+// At the end: what waits for the rest of its mapping has not been handed up, as far as the capture shows.
+void Connection::close_map(Member& m, int dir) {
+  MapState& s = m.map[dir];
+  if (m.join == event::Join::kFailed || s.broken) return;
+  if (s.unplaced) place(m, dir, s.first.ssn - s.unplaced->ssn);
+  if (s.valid && s.unverified && !s.unverified->incomplete) let_go_unverified(m, dir);
+}
+
+// The rest of the mapping never came: they count only where a DATA_ACK passes them.
+void Connection::let_go_unverified(Member& m, int dir) {
+  MapState& s = m.map[dir];
+  const auto waiting = std::move(s.unverified);
+  for_segments(*waiting, [&](Chunk c) {
+    c.doubtful = c.above_hole = true;
+    deliver(m, dir, s.offset + (c.ssn - s.ssn), c);
+  });
 }
 
 void Connection::on_fast_open(Member& m, int dir, const Unit& u) {

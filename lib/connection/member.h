@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "event/record.h"
@@ -32,17 +33,32 @@ struct MapState {
   };
   std::vector<Past> past;
 
+  // Bytes that TCP went on without. Should they come all the same, they have not been delivered yet.
+  std::vector<std::pair<uint64_t, uint64_t>> gone;
+
+  // Where no SYN was seen, SSNs count from the first byte seen; `shift` more is what mappings count. It is known once a mapping
+  // shows its first byte: until then what comes waits in `unplaced`, and is of the mapping `first`.
+  bool aligned = true;
+  uint64_t shift = 0;
+  mptcp::Dss first;
+
   // The last loss that no mapping has placed yet.
   uint64_t loss_from = 0, loss_to = 0;
 
   // Bytes whose mapping is not verified (checksum) or not known yet.
   struct Waiting {
+    // The segments that brought them, one behind the other: the host hands them on one by one.
+    struct Segment {
+      uint32_t size = 0;
+      bool doubtful = false, above_hole = false;
+      uint64_t timestamp_ns = 0, number = 0;
+    };
     std::vector<uint8_t> bytes;
+    std::vector<Segment> segments;
     uint64_t ssn = 0;  // of bytes[0]
-    uint64_t timestamp_ns = 0, number = 0;
     bool incomplete = false;  // a part was lost by the tap
   };
-  std::unique_ptr<Waiting> unverified, unmapped;
+  std::unique_ptr<Waiting> unverified, unmapped, unplaced;
 
   // Another mapping that the packet of this number bore (two DSS options).
   uint64_t other_number = 0;
@@ -68,7 +84,8 @@ struct Member {
   std::array<uint64_t, 2> bytes{}, packets{};
   uint8_t reset_reason = 0;
   bool reset_reason_seen = false;
-  uint64_t start_ns = 0, end_ns = 0;
+  uint64_t start_ns = 0, last_ns = 0;
+  uint64_t end_ns = 0;  // of its last FIN or of its RST
   std::array<MapState, 2> map;  // by stream direction
 
   bool closed() const { return reset || (fin[0] && fin[1]) || join == event::Join::kFailed; }

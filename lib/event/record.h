@@ -38,7 +38,7 @@ struct SubflowRecord {
   std::array<uint64_t, 2> bytes{};  // TCP payload per direction, retransmissions included
   std::array<uint64_t, 2> packets{};
   std::string reset_reason;  // MP_TCPRST's, by name; empty: none seen
-  uint64_t start_ns = 0, end_ns = 0;
+  uint64_t start_ns = 0, end_ns = 0;  // end_ns of an open one: its last packet so far
 };
 
 // One direction of the application's stream.

@@ -64,6 +64,7 @@ class OverlapQueue {
     return e;
   }
   bool has_losers() const { return !losers_.empty(); }
+  bool overlapping() const { return overlapping_; }
 
   void insert(uint64_t start, std::span<const uint8_t> bytes, const Meta& meta, bool doubtful, OverlapPolicy policy,
               BlockPool& pool) {

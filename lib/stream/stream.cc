@@ -92,7 +92,7 @@ void Stream::insert(uint64_t offset, std::span<const uint8_t> bytes, const Carri
     }
     return insert(offset, bytes, carrier, flags);
   }
-  queue_.insert(offset, bytes, {carrier, flags.span_copy}, flags.doubtful, config_.policy, pool_);
+  queue_.insert(offset, bytes, {carrier, flags.span_copy, flags.above_hole}, flags.doubtful, config_.policy, pool_);
   drain();
 }
 
@@ -120,14 +120,15 @@ void Stream::drain() {
   if (queue_.has_losers()) report_losers(edge_);
 }
 
-void Stream::report_losers(uint64_t edge) {
+void Stream::report_losers(uint64_t edge, const History* pending) {
   totals_.duplicate += queue_.take_uncounted();
   queue_.take_losers(edge, [&](auto& l) {
     if (!l.meta.span_copy) totals_.duplicate += l.end - l.start;
     Carrier c = l.meta.carrier;
     history_.note_repeat(l.start, static_cast<uint32_t>(l.end - l.start), c);
     if (l.block) {
-      compare(l.start, {l.block, l.end - l.start}, c);
+      compare(history_, l.start, {l.block, l.end - l.start}, c);
+      if (pending) compare(*pending, l.start, {l.block, l.end - l.start}, c);
       pool_.release(l.block, l.block_size);
     }
   });
@@ -147,7 +148,7 @@ void Stream::repeat(uint64_t offset, std::span<const uint8_t> bytes, const Carri
   }
   if (!flags.span_copy) totals_.duplicate += bytes.size() - late;
   history_.note_repeat(offset, static_cast<uint32_t>(bytes.size()), carrier);
-  compare(offset, bytes, carrier);
+  compare(history_, offset, bytes, carrier);
 }
 
 void Stream::compare_copy(uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier, bool span_copy) {
@@ -162,7 +163,7 @@ void Stream::compare_copy(uint64_t offset, std::span<const uint8_t> bytes, const
     offset += n;
   }
   // The first copy is held itself: compare when the place is decided.
-  if (!bytes.empty()) queue_.add_loser(offset, bytes, {carrier, span_copy}, pool_);
+  if (!bytes.empty()) queue_.add_loser(offset, bytes, {carrier, span_copy, false}, pool_);
 }
 
 void Stream::place_tap_loss(uint64_t from, uint64_t to) {
@@ -175,8 +176,8 @@ void Stream::count_duplicate(uint64_t offset, uint64_t size, const Carrier& carr
   history_.note_repeat(offset, static_cast<uint32_t>(size), carrier);
 }
 
-void Stream::compare(uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier) {
-  history_.visit(offset, offset + bytes.size(), [&](uint64_t at, std::span<const uint8_t> kept) {
+void Stream::compare(const History& history, uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier) {
+  history.visit(offset, offset + bytes.size(), [&](uint64_t at, std::span<const uint8_t> kept) {
     const uint8_t* other = bytes.data() + (at - offset);
     if (std::memcmp(kept.data(), other, kept.size()) == 0) return;
     uint64_t differing = 0, first = 0;
@@ -195,7 +196,7 @@ void Stream::compare(uint64_t offset, std::span<const uint8_t> bytes, const Carr
       i = j;
     }
     Carrier keeper;
-    for (const Piece& p : history_.pieces()) {
+    for (const Piece& p : history.pieces()) {
       if (!p.repeat && p.offset <= first && first < p.offset + p.size) keeper = p.carrier;
     }
     listener_.on_conflict(direction_, at, {other, kept.size()}, first, differing, keeper, carrier);
@@ -297,20 +298,34 @@ void Stream::close(bool acks_seen) {
   closed_ = true;
   if (!anchored_ && !queue_.empty()) anchor(queue_.first_start());
   resolve(data_ack_, !acks_seen);
-  // Held bytes above a hole that nobody acknowledged were never given to the application.
-  uint64_t pos = edge_;
-  for (const auto& [start, h] : queue_.map()) {
-    if (h.doubtful || h.end <= pos) continue;
-    totals_.pending += h.end - std::max(start, pos);
-    pos = h.end;
-  }
+  History pending(pool_);
+  count_pending(pending);
   uint64_t acked = data_ack_;
   if (fin_ != kNone) acked = std::min(acked, fin_);
   // One more than all bytes is a DATA_FIN that was not seen.
   else if (acked == edge_ + 1)
     acked = edge_;
   if (anchored_ && acked > edge_) give_up(acked);
-  report_losers(kNone);
+  report_losers(kNone, &pending);
+}
+
+// Held bytes above a hole that nobody acknowledged were never given to the application. Their copies are compared all the same.
+void Stream::count_pending(History& pending) {
+  const bool copies = queue_.has_losers() || queue_.overlapping();
+  uint64_t pos = edge_;
+  for (const auto& [start, h] : queue_.map()) {
+    if (h.doubtful && !h.meta.above_hole) continue;
+    if (start < pos) {
+      const uint64_t shared = std::min(h.end, pos) - start;
+      if (!h.meta.span_copy) totals_.duplicate += shared;
+      compare(pending, start, {h.bytes(), shared}, h.meta.carrier);
+    }
+    if (h.end <= pos) continue;
+    const uint64_t from = std::max(start, pos);
+    totals_.pending += h.end - from;
+    if (copies) pending.append(from, {h.bytes() + (from - start), h.end - from}, h.meta.carrier);
+    pos = h.end;
+  }
 }
 
 void Stream::drop_history() {

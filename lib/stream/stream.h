@@ -57,11 +57,14 @@ class StreamListener {
 struct InsertFlags {
   bool doubtful = false;   // the host's TCP probably dropped it
   bool span_copy = false;  // the tap delivered the same packet twice
+  // With doubtful: the host would take it, but its subflow has a hole below it. Where no acknowledgement passes it, it is
+// pending.
+  bool above_hole = false;
 };
 
 struct HeldMeta {
   Carrier carrier;
-  bool span_copy = false;
+  bool span_copy = false, above_hole = false;
 };
 
 class Stream {
@@ -135,8 +138,9 @@ class Stream {
   bool resolve(uint64_t acknowledged, bool assume);
   void give_up(uint64_t until);
   void repeat(uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier, InsertFlags flags);
-  void compare(uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier);
-  void report_losers(uint64_t edge);
+  void compare(const History& history, uint64_t offset, std::span<const uint8_t> bytes, const Carrier& carrier);
+  void count_pending(History& pending);
+  void report_losers(uint64_t edge, const History* pending = nullptr);
   uint64_t new_conflicts(uint64_t from, uint64_t to);
 
   int direction_;

@@ -249,7 +249,13 @@ void Subflow::advance(const packet::TcpSegment& s, const mptcp::Options& o, int 
       unit.ack = r.relative(s.ack) - r.fast_open;
       unit.window = static_cast<uint32_t>(s.window) << (scaled() ? h.window_scale : 0);
     }
+    if (unit.doubt == Doubt::kBadAck) {
+      const int64_t acked = r.distance(s.ack);
+      unit.ack = r.relative(s.ack);
+      if (acked > static_cast<int64_t>(r.highest)) claim(unit, static_cast<uint64_t>(acked));
+    }
     if (unit.doubt == Doubt::kNone) {
+      if (r.claimed) answer_claim(1 - d, r.relative(s.ack), out);
       rst_pending = rst_pending && d == 0 ? rst_pending : false;
       if (s.flags & kFin) {
         if (h.fin_at == ~0ull) h.fin_at = end;
@@ -343,6 +349,7 @@ void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d
   meta.doubt = unit.doubt;
   meta.timestamp_ns = unit.timestamp_ns;
   meta.number = unit.number;
+  if (unit.doubt == Doubt::kBadAck) meta.ack = unit.ack;
   h.queue.insert(start, payload, meta, unit.doubt != Doubt::kNone, config_.policy, pool_);
   drain(d, out);
 }
@@ -373,6 +380,7 @@ void Subflow::emit_held(int d, uint64_t start, const stream::OverlapQueue<Segmen
   u.bytes = held.bytes() + (h.next - start);
   u.size = static_cast<uint32_t>(held.end - h.next);
   u.after_loss = h.after_loss;
+  u.above_hole = h.above_hole;
   if (held.meta.doubt == Doubt::kTtl) h.ttl = 0;  // the receiver took it: its route is the new normal
   h.after_loss = false;
   h.next = held.end;
@@ -417,20 +425,27 @@ void Subflow::settle(int d, uint64_t acknowledged, bool at_end, Outbox& out) {
     const uint64_t start = h.queue.first_start();
     if (start > h.next) {
       if (acknowledged < start && !at_end) break;
-      if (acknowledged >= start || !h.acks_seen) {
+      if (const uint64_t from = std::max(h.next, h.lost_to); from < start && (acknowledged >= start || !h.acks_seen)) {
         Unit u;
         u.kind = UnitKind::kTapLoss;
         u.direction = static_cast<uint8_t>(d);
-        u.ssn = h.next - h.fast_open;
-        u.size = static_cast<uint32_t>(start - h.next);
+        u.ssn = from - h.fast_open;
+        u.size = static_cast<uint32_t>(start - from);
         out.units.push_back(u);
       }
+      h.above_hole = h.above_hole || (h.acks_seen && acknowledged < start);
       h.after_loss = true;
       h.next = start;
     } else if (h.queue.first().doubtful) {
       if (acknowledged <= h.next && !at_end) break;
       const auto [s, held] = h.queue.pop_first();
       if (acknowledged > h.next || !h.acks_seen) {
+        if (held.meta.doubt == Doubt::kBadAck) {
+          // The receiver took it, so what it acknowledges was sent: the tap lost it.
+          Half& r = half[1 - d];
+          r.highest = std::max(r.highest, held.meta.ack);
+          r.acked = std::max(r.acked, held.meta.ack);
+        }
         emit_held(d, s, held, out);
       } else {
         pool_.release(held.block, held.block_size);
@@ -453,9 +468,73 @@ void Subflow::check_fin(int d, uint64_t ts, uint64_t number, Outbox& out) {
   out.units.push_back(u);
 }
 
+// signal: of the side that acknowledges. Only what fits into the window that it granted can have been sent.
+void Subflow::claim(const Unit& signal, uint64_t acked) {
+  Half& h = half[1 - signal.direction];
+  if (acked > h.window_edge + 1) return;
+  if (!h.claim) h.claim = std::make_unique<Unit>();
+  Unit u = signal;
+  u.kind = UnitKind::kSignal;
+  u.doubt = Doubt::kNone;
+  u.tcp_ack = true;
+  u.ack = acked;
+  // A DATA_FIN alone stands as long as what it came with.
+  if (!(u.has_dss && u.dss.data_fin && u.dss.length == 1)) u.dss.has_map = u.dss.data_fin = false;
+  if (h.claimed && acked >= h.claim->ack && h.claim->dss.data_fin && !u.dss.data_fin) {
+    mptcp::Dss dss = h.claim->dss;
+    dss.has_ack = u.has_dss && u.dss.has_ack;
+    dss.ack = u.dss.ack;
+    dss.ack8 = u.dss.ack8;
+    u.has_dss = true;
+    u.dss = dss;
+  }
+  *h.claim = u;
+  h.claimed = true;
+}
+
+// A later ACK of the same side: acknowledgements never go back.
+void Subflow::answer_claim(int d, uint64_t acked, Outbox& out) {
+  Half& h = half[d];
+  h.claimed = false;
+  if (acked < h.claim->ack) {
+    out.reports.push_back({TcpFinding::kBadAck, static_cast<uint8_t>(1 - d), h.claim->ack, h.highest});
+  } else if (h.claim->dss.data_fin) {
+    accept_claim(d, out);
+  }
+}
+
+void Subflow::accept_claim(int d, Outbox& out) {
+  Half& h = half[d];
+  h.claimed = false;
+  h.acked = std::max(h.acked, h.claim->ack);
+  h.highest = std::max(h.highest, h.claim->ack);
+  // What this subflow's own numbers show as lost comes before the DATA_ACK that passes it.
+  if (!h.queue.empty()) settle(d, h.acked, false, out);
+  tell_lost_tail(d, out);
+  Unit u = *h.claim;
+  u.ack -= h.fast_open;
+  out.units.push_back(u);
+}
+
+// Acknowledged bytes behind the last ones seen. `next` stays: should the ACK have been forged, they still come.
+void Subflow::tell_lost_tail(int d, Outbox& out) {
+  Half& h = half[d];
+  const uint64_t acked = std::min(h.acked, h.fin_at), from = std::max(h.next, h.lost_to);
+  // One more than all bytes is a FIN that was not seen.
+  if (!h.seen || acked <= from + (h.fin_at == ~0ull ? 1 : 0)) return;
+  Unit u;
+  u.kind = UnitKind::kTapLoss;
+  u.direction = static_cast<uint8_t>(d);
+  u.ssn = from - h.fast_open;
+  u.size = static_cast<uint32_t>(acked - from);
+  out.units.push_back(u);
+  h.lost_to = acked;
+}
+
 void Subflow::tick(uint64_t now, Outbox& out) {
   for (int d = 0; d < 2; ++d) {
     Half& h = half[d];
+    if (h.claimed && now >= h.claim->timestamp_ns + config_.loss_grace_ns) accept_claim(d, out);
     if (h.queue.empty()) continue;
     if (now >= h.ack_slot_ns + config_.loss_grace_ns) {
       h.settled_ack = h.ack_slot_ns == 0 ? 0 : h.pending_ack;
@@ -472,20 +551,14 @@ void Subflow::tick(uint64_t now, Outbox& out) {
 void Subflow::close(Outbox& out) {
   for (int d = 0; d < 2; ++d) {
     Half& h = half[d];
+    const bool claimed = h.claimed;
+    if (claimed) h.acked = std::max(h.acked, h.claim->ack);
     settle(d, h.acked, true, out);
     report_losers(d, ~0ull, out);
-    const uint64_t acked = std::min(h.acked, h.fin_at);
-    // One more than all bytes is a FIN that was not seen.
-    if (h.seen && acked > h.next + (h.fin_at == ~0ull ? 1 : 0)) {
-      Unit u;
-      u.kind = UnitKind::kTapLoss;
-      u.direction = static_cast<uint8_t>(d);
-      u.ssn = h.next - h.fast_open;
-      u.size = static_cast<uint32_t>(acked - h.next);
-      out.units.push_back(u);
-      h.next = acked;
-    }
+    tell_lost_tail(d, out);
+    if (h.seen) h.next = std::max(h.next, std::min(h.acked, h.fin_at));
     check_fin(d, last_ns, 0, out);
+    if (claimed) accept_claim(d, out);
   }
 }
 

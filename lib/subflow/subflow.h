@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
 #include "mptcp/option.h"
 #include "packet/decode.h"
@@ -29,6 +30,7 @@ struct SegmentMeta {
   bool span_copy = false;
   Doubt doubt = Doubt::kNone;
   uint64_t timestamp_ns = 0, number = 0;
+  uint64_t ack = 0;  // with Doubt::kBadAck: what it acknowledges, relative
 };
 
 // One direction: the sender's bytes on their way to the receiver.
@@ -42,6 +44,7 @@ struct Half {
   bool window_scale_seen = false;
   uint8_t ttl = 0;
   bool after_loss = false;
+  bool above_hole = false;   // see Unit
   bool acks_seen = false;    // the other side's ACKs are in the capture
   bool seen = false;         // a packet of this direction is in the capture
   uint32_t isn = 0;
@@ -54,6 +57,11 @@ struct Half {
   uint64_t acked = 0;        // by the other side
   uint64_t window_edge = 0;  // the other side's ACK + window, the furthest
   uint64_t settled_ack = 0, pending_ack = 0, ack_slot_ns = 0;
+  // The other side acknowledged bytes that were never seen (claim->ack, relative to isn): either the tap lost them or it is
+  // forged. It takes effect after the grace time unless that side's next ACK lies below it.
+  std::unique_ptr<Unit> claim;
+  bool claimed = false;
+  uint64_t lost_to = 0;  // the bytes behind the last ones seen are told as lost up to here
   stream::OverlapQueue<SegmentMeta> queue;
   struct Print {
     uint32_t hash = 0, time_us = 0;
@@ -83,7 +91,7 @@ class Subflow {
   bool is_new_connection(const packet::TcpSegment& syn) const;
   // Gives up holes that have been acknowledged long enough.
   void tick(uint64_t now, Outbox& out);
-  bool waiting() const { return !half[0].queue.empty() || !half[1].queue.empty(); }
+  bool waiting() const { return !half[0].queue.empty() || !half[1].queue.empty() || half[0].claimed || half[1].claimed; }
   // The capture is over: whatever waits goes out, behind kTapLoss units for the holes.
   void close(Outbox& out);
 
@@ -105,6 +113,10 @@ class Subflow {
   void report_losers(int d, uint64_t edge, Outbox& out);
   void settle(int d, uint64_t acknowledged, bool at_end, Outbox& out);
   void check_fin(int d, uint64_t ts, uint64_t number, Outbox& out);
+  void claim(const Unit& signal, uint64_t acked);
+  void answer_claim(int d, uint64_t acked, Outbox& out);
+  void accept_claim(int d, Outbox& out);
+  void tell_lost_tail(int d, Outbox& out);
 
   const TcpConfig& config_;
   stream::BlockPool& pool_;

@@ -31,8 +31,10 @@ struct Unit {
   Doubt doubt = Doubt::kNone;
   bool span_copy = false;
   bool after_loss = false;     // the bytes before it were lost by the tap: a mapping may be among them
+  bool above_hole = false;     // at the end: above bytes that never came and were never acknowledged, not yet handed up
   bool has_dss = false;
   bool tcp_ack = false;        // ack is valid
+  bool shifted = false;        // ssn and ack count from the true ISNs although these were not seen, see MapState::shift
   uint64_t ssn = 0;            // of the first byte; 1 is the first byte after the SYN (after its Fast Open data)
   uint32_t size = 0;
   const uint8_t* bytes = nullptr;

@@ -159,7 +159,7 @@ uint32_t Engine::begin_flow(const TcpSegment& s, const Options& o, const FlowKey
   }
   const bool join = o.has(Options::kJoin) && syn && !ack;
   const bool offered = o.has(Options::kCapable);
-  if (!join && !offered && !config_.inspect_tcp) {
+  if (!join && !offered && !config_.inspect_tcp && !o.has(Options::kDss)) {
     ++counters_.ignored_plain_tcp;
     return FlowTable::kNone;
   }
@@ -201,9 +201,14 @@ bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options& 
     return false;
   }
   connection::Connection& c = slot->connection;
+  using connection::Mode;
+  const bool syn = (s.flags & packet::kSyn) != 0;
   f.member = &c.open(f.initiator, f.responder, s.timestamp_ns, s.number,
-                     offered ? connection::Mode::kUndecided : connection::Mode::kPlain);
-  if (!offered && !(s.flags & packet::kSyn)) c.fallback_reason = "picked_up_midstream";
+                     offered                        ? Mode::kUndecided
+                     : !syn && o.has(Options::kDss) ? Mode::kMptcp
+                                                    : Mode::kPlain);
+  c.late = c.mode == Mode::kPlain && (!syn || (s.flags & packet::kAck));
+  if (c.late && !syn) c.fallback_reason = "picked_up_midstream";
   f.slot = slot->index;
   slot->flows.push_back(f.index);
   name_connection(*slot);
@@ -225,6 +230,7 @@ void Engine::feed(Flow& f, const TcpSegment& s, const Options& o, int direction)
     ++counters_.span_copies;
   } else {
     ++counters_.inspected;
+    f.member->last_ns = s.timestamp_ns;
     const int dir = direction ^ (f.member->reversed ? 1 : 0);
     ++f.member->packets[dir];
     f.member->bytes[dir] += s.payload_size;

@@ -166,6 +166,7 @@ class Engine final : private connection::Observer {
   bool begin_join(Flow& f, const packet::TcpSegment& s, const mptcp::Options& o);
   bool attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now);
   Slot* orphan_group(uint32_t token, uint64_t now);
+  Slot* bearer_of(uint32_t token, const Flow& f, bool last_chance);
   void park(Flow& f, const packet::TcpSegment& s, int direction);
   void unpark(Flow& f, Slot& slot);
   void unpark_alone(Flow& f);

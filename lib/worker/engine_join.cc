@@ -24,9 +24,10 @@ bool Engine::begin_join(Flow& f, const TcpSegment& s, const Options& o) {
   }
   if (parked_count_ >= config_.max_parked) {
     ++counters_.dropped_park_limit;
-    if (candidates > 0) return attach(f, *slots_[it->second.back()], o.join, s.timestamp_ns);
-    Slot* group = orphan_group(token, s.timestamp_ns);
-    return group && attach(f, *group, o.join, s.timestamp_ns);
+    Slot* slot = candidates > 0 ? slots_[it->second.back()].get() : orphan_group(token, s.timestamp_ns);
+    if (!slot || !attach(f, *slot, o.join, s.timestamp_ns)) return false;
+    on_anomaly(slot->connection, AnomalyType::kParkedLimit, f.member, std::nullopt, {{"limit", config_.max_parked}}, {});
+    return true;
   }
   f.parked = std::make_unique<Flow::Parked>();
   f.parked->token = token;
@@ -69,6 +70,24 @@ Engine::Slot* Engine::orphan_group(uint32_t token, uint64_t now) {
   return slot;
 }
 
+// Where several connections bear the token, the responder's HMAC shows whose the join is. nullptr: nobody bears it, or it is open
+// because keys or the SYN/ACK are still to come; last_chance: then the newest bearer.
+Engine::Slot* Engine::bearer_of(uint32_t token, const Flow& f, bool last_chance) {
+  const auto it = tokens_.find(token);
+  if (it == tokens_.end()) return nullptr;
+  const Flow::Parked& p = *f.parked;
+  bool open = !p.has_synack;
+  for (const uint32_t index : it->second) {
+    connection::Connection& c = slots_[index]->connection;
+    const bool keys = c.key_known[0] && c.key_known[1], alone = it->second.size() == 1;
+    if (keys && alone && !p.has_synack) return slots_[index].get();
+    if (p.has_synack && c.accepts(p.synack, p.syn.nonce, c.reversed_for(token).value_or(false))) return slots_[index].get();
+    // Another connection of this token may still turn up.
+    open = open || !keys || alone;
+  }
+  return open && !last_chance ? nullptr : slots_[it->second.back()].get();
+}
+
 void Engine::park(Flow& f, const TcpSegment& s, int direction) {
   Flow::Parked& p = *f.parked;
   p.bytes += s.payload_size;
@@ -76,21 +95,12 @@ void Engine::park(Flow& f, const TcpSegment& s, int direction) {
   p.packets.push_back({s, {s.options, s.options + s.options_size}, {s.payload, s.payload + s.payload_size}, direction});
   p.packets.back().segment.frame = nullptr;
   ++counters_.inspected;
-  const bool synack = direction == 1 && (s.flags & packet::kSyn);
-  if (const auto it = tokens_.find(p.token); it != tokens_.end() && synack) {
-    // Several connections bear the token: the responder's HMAC shows whose it is.
+  if (direction == 1 && (s.flags & packet::kSyn) && !p.has_synack) {
     Options o;
     mptcp::parse_options(s.option_bytes(), s.flags, false, o);
-    Slot* chosen = slots_[it->second.back()].get();
-    for (const uint32_t index : it->second) {
-      connection::Connection& c = slots_[index]->connection;
-      if (o.has(Options::kJoin) && o.join.length == 16 &&
-          c.accepts(o.join, p.syn.nonce, c.reversed_for(p.token).value_or(false))) {
-        chosen = slots_[index].get();
-        break;
-      }
-    }
-    return unpark(f, *chosen);
+    p.has_synack = o.has(Options::kJoin) && o.join.length == 16;
+    p.synack = o.join;
+    if (Slot* bearer = bearer_of(p.token, f, false)) return unpark(f, *bearer);
   }
   const bool full = p.bytes > config_.parked_bytes || p.packets.size() > 4096 || parked_bytes_ > config_.parked_total_bytes;
   if (full) unpark_alone(f);
@@ -133,7 +143,7 @@ void Engine::unpark(Flow& f, Slot& slot) {
 // Nobody bears the token (or too many): the joins that bear it are a connection of their own.
 void Engine::unpark_alone(Flow& f) {
   const uint32_t token = f.parked->token;
-  if (const auto it = tokens_.find(token); it != tokens_.end()) return unpark(f, *slots_[it->second.back()]);
+  if (Slot* bearer = bearer_of(token, f, true)) return unpark(f, *bearer);
   const uint64_t now = f.parked->packets.empty() ? now_ : f.parked->packets.front().segment.timestamp_ns;
   Slot* group = orphan_group(token, now);
   if (!group) {
@@ -165,10 +175,11 @@ void Engine::surrender(uint32_t token, const Taker& take) {
   if (waiting == parked_.end()) return;
   const std::vector<uint32_t> flows = waiting->second;
   for (const uint32_t index : flows) {
-    Flow& f = *flows_[index];
-    const auto packets = std::move(f.parked->packets);
-    const FlowKey key = f.key;
-    end_flow(f);
+    Flow* flow = flows_[index].get();
+    if (!flow || !flow->parked || flow->parked->token != token) continue;
+    const auto packets = std::move(flow->parked->packets);
+    const FlowKey key = flow->key;
+    end_flow(*flow);
     for (const ParkedPacket& p : packets) {
       --counters_.inspected;
       TcpSegment s = p.segment;
@@ -189,16 +200,14 @@ void Engine::resolve_tokens() {
     const uint32_t token = tokens_due_.back();
     tokens_due_.pop_back();
     const auto waiting = parked_.find(token);
-    const auto bearer = tokens_.find(token);
-    if (waiting == parked_.end() || bearer == tokens_.end()) continue;
-    Slot& slot = *slots_[bearer->second.back()];
-    // With the other key the join can be verified, and the connection knows that it is one.
-    if (!slot.connection.key_known[0] || !slot.connection.key_known[1]) continue;
+    if (waiting == parked_.end()) continue;
     // What an unparked join brings can make tokens known again, and unpark others of this list: look at each anew.
     const std::vector<uint32_t> flows = waiting->second;
     for (const uint32_t index : flows) {
       Flow* flow = flows_[index].get();
-      if (flow && flow->parked && flow->parked->token == token) unpark(*flow, slot);
+      if (!flow || !flow->parked || flow->parked->token != token) continue;
+      // Only with both keys can the join be verified, and the connection knows that it is one.
+      if (Slot* bearer = bearer_of(token, *flow, false)) unpark(*flow, *bearer);
     }
   }
 }

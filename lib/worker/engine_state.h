@@ -34,7 +34,8 @@ struct Engine::Flow {
 
   struct Parked {
     uint32_t token = 0;
-    mptcp::Join syn;
+    mptcp::Join syn, synack;
+    bool has_synack = false;
     uint32_t bytes = 0;
     std::vector<ParkedPacket> packets;
     Timer timer;

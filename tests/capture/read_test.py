@@ -47,6 +47,7 @@ def validate(lines):
         return
     tool = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "support", "validate_eve.py")], input=lines, capture_output=True)
     assert tool.returncode == 0, (tool.stdout + tool.stderr).decode()[:1500]
+    assert b'"1970-' not in lines, "a time that was never set"
 
 
 def of_type(found, kind):
@@ -313,6 +314,17 @@ def _():
             f.write(f'alert tcp any any -> any any (content:"evil stuff"; {options} sid:{sid};)\n')
     alerts = of_type(events("--rules", rules, material.path("evil", work.name)), "alert")
     equal("sids", sorted(a["alert"]["signature_id"] for a in alerts), [1, 3, 5])
+
+
+@suite.case("a full disk is an error, whichever command prints")
+def _():
+    evil = material.path("evil", work.name)
+    for argv in (["read", "--json", evil], ["read", evil], ["follow", evil, "--connection", "1"], ["rules", "check", RULES],
+                 ["help", "first-hour"], ["--help"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([MPTAP, *argv], stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE)
+        equal(f"exit code of {argv}", done.returncode, 3)
+        assert b"standard output: No space left on device" in done.stderr, f"{argv}: {done.stderr[:300]!r}"
 
 
 @suite.case("the table names both ends, the subflows and the alert; no colour off a terminal")

@@ -164,6 +164,19 @@ TEST(End, OpenWhenTheCaptureEnds) {
   EXPECT_EQ(o.record().state, event::State::kEstablished);
 }
 
+TEST(End, AnOpenSubflowEndsForNowWithItsLastPacket) {
+  Conversation c = established(2);
+  go_on(c, 4);
+  const uint64_t last = c.wire.back().ns;
+  c.fin(1, kToServer);  // half closed
+  c.rst(2, kToServer);
+  const uint64_t reset = c.wire.back().ns;
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.record().subflows.at(0).end_ns, last);
+  EXPECT_EQ(o.record().subflows.at(1).end_ns, reset - c.config().step_ns);
+  EXPECT_EQ(o.record().subflows.at(2).end_ns, reset);
+}
+
 TEST(End, ReasonOfAResetIsKept) {
   Conversation c = established(1);
   c.rst(1, kToClient, [](Packet& p) { p.options = option::tcp_rst(false, 4); });

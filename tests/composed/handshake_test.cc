@@ -233,6 +233,7 @@ TEST(Stripped, FromTheSynAckBehindTheTap) {
   const Outcome o = drive(c);
   expect_bytes(o, "p*5");
   EXPECT_EQ(runs(o.stream(o.records[0], kToClient)), "q*5");
+  EXPECT_ANOMALY(o, "option_stripped");
 }
 
 TEST(Stripped, FromDataOfTheOnlySubflow) {
@@ -260,6 +261,7 @@ TEST(Stripped, FromAJoin) {
   go_on(c, 4);
   const Outcome o = drive(c);
   EXPECT_EQ(o.delivered(kToServer), "a*4 T*6");
+  EXPECT_ANOMALY(o, "option_stripped");
 }
 
 TEST(Fallback, InMidConnectionPlainBytesFollow) {

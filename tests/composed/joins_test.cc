@@ -156,6 +156,19 @@ TEST(Join, OverBurstsOfEverySize) {
   }
 }
 
+TEST(Join, ThatCannotWaitForItsConnectionStandsApart) {
+  Conversation c = established(1);
+  c.data(1, kToServer, 4, run('B', 6));
+  c.ack(1, kToClient);
+  std::erase_if(c.wire, [](const Sent& s) { return s.subflow == 0; });
+  DriveOptions options;
+  options.config.max_parked = 0;
+  const Outcome o = drive(c, options);
+  EXPECT_EQ(o.delivered(kToServer), "B*6");
+  EXPECT_EQ(o.counters.dropped_park_limit, 1u);
+  EXPECT_ANOMALY(o, "parked_limit");
+}
+
 // --- late captures
 
 TEST(LateCapture, JoinsOfOneTokenAreOneConnection) {
@@ -192,6 +205,125 @@ TEST(LateCapture, TheFirstDataSeenNeedNotBeTheLowest) {
   EXPECT_EQ(runs(o.stream(o.record(), kToServer)), "B*6 C*6");
 }
 
+// No SYN of any kind: the DSS options alone show what it is.
+TEST(LateCapture, BeginsInTheMiddleOfASubflow) {
+  for (const int version : {0, 1}) {
+    for (const bool checksum : {false, true}) {
+      ConversationConfig config;
+      config.version = version;
+      config.client_wants_checksum = checksum;
+      Conversation c = established(config);
+      const size_t begin = c.wire.size();
+      c.data(0, kToServer, 4, run('B', 6));
+      c.data(0, kToServer, 10, run('C', 6), {.map_length = 12, .map_bytes = run('C', 12)});
+      c.data(0, kToServer, 16, run('C', 6), {.map = false});
+      c.data(0, kToClient, 0, run('s', 6));
+      c.ack(0, kToServer);
+      c.ack(0, kToClient);
+      c.close();
+      c.wire.erase(c.wire.begin(), c.wire.begin() + static_cast<ptrdiff_t>(begin));
+      const Outcome o = drive(c);
+      ASSERT_EQ(o.records.size(), 1u);
+      const auto& r = o.records[0];
+      EXPECT_TRUE(r.mptcp);
+      EXPECT_FALSE(r.fallback);
+      EXPECT_EQ(r.checksum, checksum);
+      ASSERT_EQ(r.subflows.size(), 1u);
+      EXPECT_EQ(r.subflows[0].join, Join::kUnverified);
+      EXPECT_EQ(r.subflows[0].src.port, 40000);
+      EXPECT_EQ(r.token_server, std::nullopt);
+      EXPECT_EQ(runs(o.stream(r, kToServer)), "B*6 C*12");
+      EXPECT_EQ(runs(o.stream(r, kToClient)), "s*6");
+      EXPECT_EQ(r.end, event::End::kDataFin);
+      EXPECT_NO_ANOMALY(o);
+    }
+  }
+}
+
+// The mapping repeats on each segment of its burst: the first one seen is not the first one.
+TEST(LateCapture, BeginsInTheMiddleOfABurst) {
+  for (const bool more : {false, true}) {
+    Conversation c = established();
+    const size_t begin = c.wire.size() + 2;
+    for (uint32_t i = 0; i < 4; ++i) {
+      c.data(0, kToServer, 4 + 10 * i, run(static_cast<char>('A' + i), 10), {.map_ssn = 5, .map_offset = 4, .map_length = 40});
+    }
+    c.data(0, kToServer, 50, run('Z', 10));
+    c.data(0, kToServer, 44, run('Y', 6));
+    if (more) go_on(c, 60);
+    c.wire.erase(c.wire.begin(), c.wire.begin() + static_cast<ptrdiff_t>(begin));
+    const Outcome o = drive(c);
+    EXPECT_EQ(o.delivered(kToServer), std::string("C*10 D*10 Y*6 Z*10") + (more ? " T*6" : ""));
+    EXPECT_EQ(o.record().stream[0].missing_bytes, 0u);
+    EXPECT_NO_ANOMALY(o);
+  }
+}
+
+TEST(LateCapture, BeginsWithTheSynAckOfAJoin) {
+  Conversation c = established(1);
+  const size_t begin = c.wire.size() - 3;  // SYN/ACK, third ACK, its ACK
+  c.data(1, kToServer, 4, run('B', 6));
+  c.data(1, kToServer, 10, run('C', 6));
+  c.ack(1, kToClient);
+  c.wire.erase(c.wire.begin(), c.wire.begin() + static_cast<ptrdiff_t>(begin));
+  const Outcome o = drive(c);
+  EXPECT_TRUE(o.record().mptcp);
+  EXPECT_EQ(o.delivered(kToServer), "B*6 C*6");
+  EXPECT_EQ(o.record().subflows.at(0).join, Join::kUnverified);
+}
+
+TEST(LateCapture, DataLevelOrderCountsInTheMiddleOfASubflow) {
+  Conversation c = established();
+  const size_t begin = c.wire.size();
+  c.data(0, kToServer, 14, run('D', 6));
+  c.data(0, kToServer, 4, run('B', 10), {.dsn8 = false});
+  c.data(0, kToServer, 26, run('F', 6));
+  c.data(0, kToServer, 20, run('E', 6));
+  c.ack(0, kToClient);
+  c.wire.erase(c.wire.begin(), c.wire.begin() + static_cast<ptrdiff_t>(begin));
+  EXPECT_EQ(drive(c).delivered(kToServer), "B*10 D*6 E*6 F*6");
+}
+
+TEST(LateCapture, BeginsInTheMiddleOfAMapping) {
+  Conversation c = established();
+  c.data(0, kToServer, 4, run('B', 6), {.map_length = 12});
+  const size_t begin = c.wire.size();
+  c.data(0, kToServer, 10, run('B', 6), {.map = false, .data_ack = false});
+  c.data(0, kToServer, 22, run('D', 6));
+  c.data(0, kToServer, 16, run('C', 6));
+  c.ack(0, kToClient);
+  c.wire.erase(c.wire.begin(), c.wire.begin() + static_cast<ptrdiff_t>(begin));
+  const Outcome o = drive(c);
+  EXPECT_TRUE(o.record().mptcp);
+  EXPECT_EQ(o.delivered(kToServer), "B*6 D*6");  // where the first mapping's bytes stand cannot be known
+}
+
+TEST(LateCapture, PlainTcpStaysPlain) {
+  Conversation c = established();
+  c.wire.clear();
+  c.plain_data(0, kToServer, run('p', 5));
+  c.plain_data(0, kToClient, run('q', 5));
+  c.ack(0, kToServer, {.with_dss = false});
+  const Outcome o = drive(c);
+  ASSERT_EQ(o.records.size(), 1u);
+  EXPECT_FALSE(o.records[0].mptcp);
+  EXPECT_EQ(runs(o.stream(o.records[0], kToServer)), "p*5");
+}
+
+TEST(LateCapture, JoinsOfOneTokenUnderDssChecksums) {
+  ConversationConfig config;
+  config.server_wants_checksum = true;
+  Conversation c = established(config, 2);
+  c.data(1, kToServer, 4, run('B', 6));
+  c.data(2, kToServer, 10, run('C', 6));
+  c.ack(1, kToClient);
+  std::erase_if(c.wire, [](const Sent& s) { return s.subflow == 0; });
+  const Outcome o = drive(c);
+  EXPECT_EQ(runs(o.stream(o.record(), kToServer)), "B*6 C*6");
+  EXPECT_TRUE(o.record().checksum);
+  EXPECT_FALSE(o.has("dss_checksum_unexpected"));
+}
+
 TEST(LateCapture, TheJoinComesBeforeTheHandshakeOfItsConnection) {
   Conversation c = established(1);
   c.data(1, kToServer, 4, run('B', 6));
@@ -207,37 +339,67 @@ TEST(LateCapture, TheJoinComesBeforeTheHandshakeOfItsConnection) {
 
 // --- tokens of several connections
 
-TEST(Tokens, OfTwoConnectionsCollide) {
+// Two connections whose servers have one key, each with a join.
+struct Colliding {
+  Conversation a, b;
+};
+
+Colliding colliding() {
   ConversationConfig one, other;
   one.server_key = other.server_key = 4711;
   one.client_key = 1;
   other.client_key = 2;
   other.network = 100;
   other.client_port = 50000;
-  Conversation a = established(one), b = established(other);
-  b.now_ns += 50'000;
-  a.join();
-  b.join();
-  a.data(1, kToServer, 4, run('A', 6));
-  b.data(1, kToServer, 4, run('B', 6));
-  a.ack(0, kToClient);
-  b.ack(0, kToClient);
-  std::vector<Sent> wire = a.wire;
-  for (Sent s : b.wire) {
+  Colliding pair{established(one), established(other)};
+  pair.b.now_ns += 50'000;
+  for (Conversation* c : {&pair.a, &pair.b}) {
+    c->join();
+    c->data(1, kToServer, 4, run(c == &pair.a ? 'A' : 'B', 6));
+    c->ack(0, kToClient);
+  }
+  return pair;
+}
+
+// Subflows 0 and 1 are a's, 2 and 3 b's.
+std::vector<Sent> merged(const Colliding& pair) {
+  std::vector<Sent> wire = pair.a.wire;
+  for (Sent s : pair.b.wire) {
     s.subflow += 2;
     wire.push_back(s);
   }
   std::stable_sort(wire.begin(), wire.end(), [](const Sent& x, const Sent& y) { return x.ns < y.ns; });
+  return wire;
+}
+
+void expect_both(const std::vector<Sent>& wire) {
   const Outcome o = drive(wire);
   ASSERT_EQ(o.records.size(), 2u);
-  EXPECT_EQ(runs(o.stream(o.records[0], kToServer)), "a*4 A*6");
-  EXPECT_EQ(runs(o.stream(o.records[1], kToServer)), "a*4 B*6");
   for (const auto& r : o.records) {
+    EXPECT_EQ(runs(o.stream(r, kToServer)), r.head.src.port == 40000 ? "a*4 A*6" : "a*4 B*6");
     ASSERT_EQ(r.subflows.size(), 2u);
     EXPECT_EQ(r.subflows[1].join, Join::kVerified);
   }
   EXPECT_ANOMALY(o, "token_collision");
-  EXPECT_EQ(differences(o, judge(wire)), "");
+}
+
+TEST(Tokens, OfTwoConnectionsCollide) {
+  const std::vector<Sent> wire = merged(colliding());
+  expect_both(wire);
+  EXPECT_EQ(differences(drive(wire), judge(wire)), "");
+}
+
+// The keys come late, in either order: the HMAC decides all the same, not who bore the token last.
+TEST(Tokens, CollideAndTheKeysComeAfterTheJoins) {
+  for (const int first : {0, 2}) {
+    std::vector<Sent> wire = merged(colliding());
+    std::stable_sort(wire.begin(), wire.end(), [first](const Sent& x, const Sent& y) {
+      const auto rank = [first](const Sent& s) { return s.subflow % 2 == 1 ? 0 : s.subflow == first ? 1 : 2; };
+      return rank(x) < rank(y);
+    });
+    retime(wire);
+    expect_both(wire);
+  }
 }
 
 // --- addresses

@@ -101,7 +101,11 @@ TEST(Overlap, AHoleFilledTwiceTakesTheFirst) {
   c.data(0, kToServer, 4, run('A', 10));
   c.data(1, kToServer, 4, run('C', 10));
   c.ack(0, kToClient);
-  for (const Policy policy : kPolicies) EXPECT_EQ(drive(c, with_policy(policy)).delivered(kToServer), "a*4 A*10 B*10");
+  for (const Policy policy : kPolicies) {
+    const Outcome o = drive(c, with_policy(policy));
+    EXPECT_EQ(o.delivered(kToServer), "a*4 A*10 B*10");
+    EXPECT_ANOMALY(o, "stream_conflict");
+  }
 }
 
 TEST(Overlap, TheSameBytesTwiceAreNoConflict) {
@@ -128,6 +132,71 @@ TEST(Overlap, AByteConflictsOnce) {
   EXPECT_EQ(o.record().stream[0].duplicate_bytes, 15u);
   EXPECT_EQ(o.record().stream[0].conflicting_bytes, 10u);
   expect_agreement(c);
+}
+
+// Under a DSS checksum the host verifies a mapping as a whole, but hands it on segment by segment.
+TEST(Overlap, AVerifiedMappingIsHandedOnInItsSegments) {
+  ConversationConfig config;
+  config.client_wants_checksum = true;
+  Conversation c = established(config, 1);
+  c.data(0, kToServer, 14, run('B', 10));
+  DataSpec mapping{.map_ssn = 1, .map_offset = 14, .map_length = 20, .map_bytes = run('C', 20)};
+  c.data(1, kToServer, 14, run('C', 10), mapping);
+  c.data(1, kToServer, 24, run('C', 10), mapping);
+  c.data(0, kToServer, 4, run('A', 10));
+  c.ack(0, kToClient);
+  const Outcome o = drive(c);
+  // In one piece C would have replaced B.
+  EXPECT_EQ(o.delivered(kToServer), "a*4 A*10 B*10 C*10");
+  EXPECT_EQ(o.record().stream[0].conflicting_bytes, 10u);
+  expect_agreement(c);
+}
+
+TEST(Overlap, BytesBeforeTheirMappingAreHandedOnInTheirSegments) {
+  Conversation c = established(1);
+  c.data(0, kToServer, 14, run('B', 10));
+  c.data(1, kToServer, 14, run('C', 10), {.map = false, .data_ack = false});
+  c.data(1, kToServer, 24, run('C', 10), {.map_ssn = 1, .map_offset = 14, .map_length = 20});
+  c.data(0, kToServer, 4, run('A', 10));
+  c.ack(0, kToClient);
+  EXPECT_EQ(drive(c).delivered(kToServer), "a*4 A*10 B*10 C*10");
+}
+
+TEST(Overlap, ACopyOfBytesThatWaitForTheirChecksumIsCounted) {
+  for (const char letter : {'B', 'X'}) {
+    ConversationConfig config;
+    config.client_wants_checksum = true;
+    Conversation c = established(config);
+    DataSpec mapping{.map_ssn = 5, .map_offset = 4, .map_length = 20, .map_bytes = run('B', 20)};
+    c.data(0, kToServer, 4, run('B', 10), mapping);
+    c.now_ns += 10'000'000;
+    mapping.ssn = 7;
+    c.data(0, kToServer, 6, run(letter, 5), mapping);
+    mapping.ssn = 15;
+    c.data(0, kToServer, 14, run('B', 10), mapping);
+    c.ack(0, kToClient);
+    const Outcome o = drive(c);
+    EXPECT_EQ(o.delivered(kToServer), "a*4 B*20");
+    EXPECT_EQ(o.record().stream[0].duplicate_bytes, 5u);
+    EXPECT_EQ(o.record().stream[0].conflicting_bytes, letter == 'B' ? 0u : 5u);
+    expect_agreement(c);
+  }
+}
+
+TEST(Overlap, CopiesOfPendingBytesAreCountedAndCompared) {
+  Conversation c = established(1);
+  c.data(0, kToServer, 14, run('B', 10));
+  c.data(1, kToServer, 20, run('C', 10));
+  c.data(0, kToServer, 24, run('D', 2));
+  for (const Policy policy : kPolicies) {
+    const Outcome o = drive(c, with_policy(policy));
+    EXPECT_EQ(o.delivered(kToServer), "a*4");
+    EXPECT_EQ(o.record().stream[0].pending_bytes, 16u);
+    EXPECT_EQ(o.record().stream[0].duplicate_bytes, 6u);
+    EXPECT_EQ(o.record().stream[0].conflicting_bytes, 6u);
+    EXPECT_ANOMALY(o, "stream_conflict");
+    expect_agreement(c, policy);
+  }
 }
 
 TEST(Overlap, BelowADataAckNothingChangesAnyMore) {

@@ -80,6 +80,129 @@ TEST(Tap, BytesAboveAHoleThatNobodyAcknowledgedArePending) {
   expect_agreement(c);
 }
 
+// The host's TCP holds them back: a hole in the subflow's own numbers that nobody acknowledged.
+TEST(Tap, BytesAboveAHoleOfTheirSubflowThatNobodyAcknowledgedArePending) {
+  for (const bool checksum : {false, true}) {
+    ConversationConfig config;
+    config.client_wants_checksum = checksum;
+    Conversation c = established(config, 1);
+    c.data(0, kToServer, 0, run('a', 4), {.ssn = 5, .fate = Fate::kLost});
+    c.data(0, kToServer, 4, run('P', 10), {.ssn = 9});
+    const Outcome o = drive(c);
+    EXPECT_EQ(o.delivered(kToServer), "a*4");
+    EXPECT_EQ(o.record().stream[0].pending_bytes, 10u);
+    EXPECT_EQ(o.record().stream[0].missing_bytes, 0u);
+    expect_agreement(c);
+  }
+}
+
+TEST(Tap, PlainTcpAboveAHoleThatNobodyAcknowledgedIsPending) {
+  Conversation c = established();
+  c.plain_data(0, kToServer, run('p', 4));
+  c.ack(0, kToClient, {.with_dss = false});
+  c.plain_data(0, kToServer, run('q', 4), {}, Fate::kLost);
+  c.plain_data(0, kToServer, run('r', 4), [&](Packet& p) { p.head.seq = c.seq_of_ssn(0, kToServer, 13); });
+  const Outcome o = drive(c);
+  EXPECT_TRUE(o.record().fallback);
+  EXPECT_EQ(o.delivered(kToServer), "a*4 p*4");
+  EXPECT_EQ(o.record().stream[0].pending_bytes, 4u);
+  EXPECT_EQ(o.record().stream[0].missing_bytes, 0u);
+}
+
+// The ACK for it lies beyond all that was seen; a forged one would, too, but the host's next ACK would contradict that one.
+TEST(Tap, LossOfASubflowsLastSegment) {
+  for (const bool goes_on : {false, true}) {
+    Conversation c = established(1);
+    c.data(1, kToServer, 4, run('U', 10), {.fate = Fate::kTapLost});
+    c.data(0, kToServer, 14, run('B', 10));
+    c.ack(1, kToClient);  // with the only DATA_ACK
+    if (goes_on) {
+      c.now_ns += 2 * kSecond;
+      c.ack(0, kToServer);
+      c.now_ns += 2 * kSecond;
+    }
+    const Outcome o = drive(c);
+    EXPECT_EQ(o.delivered(kToServer), "a*4 B*10");
+    EXPECT_EQ(o.record().stream[0].missing_bytes, 10u);
+    EXPECT_EQ(o.record().stream[0].missing_tap_bytes, 10u);
+    EXPECT_EQ(o.record().stream[0].pending_bytes, 0u);
+    EXPECT_FALSE(o.has("tcp_bad_ack"));
+    EXPECT_ANOMALY(o, "hole_tap_loss");
+    expect_agreement(c);
+  }
+}
+
+TEST(Tap, LossOfTheLastSegmentWithTheDataFinOnTheAckOfIt) {
+  Conversation c = established();
+  c.data(0, kToServer, 4, run('U', 10), {.fin = true, .fate = Fate::kTapLost});
+  c.data_fin(0, kToClient);
+  c.ack(0, kToServer);
+  c.fin(0, kToServer);
+  c.fin(0, kToClient);
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.record().stream[0].missing_tap_bytes, 10u);
+  EXPECT_EQ(o.record().end, event::End::kDataFin);
+}
+
+TEST(Tap, AnswersToARequestWhoseLastSegmentWasLost) {
+  Conversation c = established();
+  c.data(0, kToServer, 4, run('U', 10), {.fate = Fate::kTapLost});
+  for (uint64_t i = 0; i < 3; ++i) c.data(0, kToClient, 10 * i, run('r', 10));
+  c.ack(0, kToServer);
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.delivered(kToClient), "r*30");
+  EXPECT_EQ(o.record().stream[0].missing_tap_bytes, 10u);
+}
+
+TEST(Tap, AForgedAckAheadOpensNoHole) {
+  Conversation c = established(1);
+  c.data(0, kToServer, 14, run('B', 10));
+  c.ack(1, kToClient, {.data_ack = 24, .change = [](Packet& p) { p.head.ack += 10; }});
+  c.ack(1, kToClient);
+  c.data(1, kToServer, 4, run('A', 10));
+  c.ack(0, kToClient);
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.delivered(kToServer), "a*4 A*10 B*10");
+  EXPECT_EQ(o.record().stream[0].missing_bytes, 0u);
+  EXPECT_ANOMALY(o, "tcp_bad_ack");
+}
+
+// Nothing contradicts the forged ACK before it takes effect: what comes then must not be taken for a copy.
+TEST(Tap, AForgedAckOnASilentSubflowHidesNothing) {
+  Conversation c = established();
+  c.ack(0, kToClient, {.fate = Fate::kNormal, .change = [](Packet& p) { p.head.ack += 10; }});
+  c.now_ns += 2 * kSecond;
+  c.ack(0, kToServer);
+  c.now_ns += 2 * kSecond;
+  c.data(0, kToServer, 4, run('A', 20));
+  c.ack(0, kToClient);
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.delivered(kToServer), "a*4 A*20");
+  EXPECT_EQ(o.record().stream[0].missing_bytes, 0u);
+  EXPECT_EQ(o.record().stream[0].duplicate_bytes, 0u);
+}
+
+// TCP has gone on without them, the stream still waits.
+TEST(Tap, BytesThatComeAfterTheirSubflowWentOnAreDelivered) {
+  Conversation c = established(1);
+  c.data(1, kToServer, 14, run('B', 10));  // SSN 1
+  c.data(0, kToServer, 4, run('A', 10));   // SSN 5
+  const Sent late = c.wire.back();
+  c.wire.pop_back();
+  c.data(0, kToServer, 24, run('C', 10));
+  c.ack(0, kToClient, {.with_dss = false});
+  for (int i = 0; i < 4; ++i) {
+    c.now_ns += kSecond / 4;
+    c.ack(0, kToClient, {.with_dss = false});
+  }
+  c.wire.push_back(late);
+  c.wire.back().ns = c.now_ns;
+  c.ack(0, kToClient);
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.delivered(kToServer), "a*4 A*10 B*10 C*10");
+  EXPECT_EQ(o.record().stream[0].missing_bytes, 0u);
+}
+
 TEST(Tap, WithoutTheAcknowledgingDirectionTheyAreAssumed) {
   Conversation c = established();
   c.data(0, kToServer, 14, run('P', 10));
@@ -244,6 +367,22 @@ TEST(Search, BothReadingsOfAnOverlap) {
   DriveOptions without = with_rule();
   without.config.candidates = false;
   EXPECT_EQ(drive(c, without).alerts.size(), 0u);
+}
+
+TEST(Search, BothMappingsOfASegment) {
+  ConversationConfig config;
+  config.timestamps = false;
+  Conversation c = established(config, 1);
+  c.data(0, kToServer, 4, text("evil "));
+  const uint32_t ssn = c.next_ssn(0, kToServer);
+  const Bytes second = option::dss({.ack = {}, .dsn = c.dsn_of(kToServer, 14), .ssn = ssn, .length = 5, .checksum = {}});
+  c.data(0, kToServer, 9, text("stuff"), {.data_ack = false, .change = [&](Packet& p) { append(p.options, second); }});
+  c.data(1, kToServer, 9, text("tales"));
+  c.ack(0, kToClient, {.data_ack = 19});
+  const Outcome o = drive(c, with_rule());
+  EXPECT_EQ(to_text(o.stream(o.record(), kToServer)), "aaaaevil talesstuff");
+  ASSERT_EQ(o.alerts.size(), 1u);
+  EXPECT_TRUE(o.alerts[0].candidate);
 }
 
 TEST(Search, InsideALateFill) {

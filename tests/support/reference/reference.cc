@@ -31,6 +31,7 @@ struct Stream {
   std::optional<uint64_t> fin;
   uint64_t acked = 0;
   bool ack_seen = false;  // any packet of the other direction
+  std::vector<bool> lost;  // offsets that a subflow's own numbers show as lost by the tap
   uint64_t lost_unmapped = 0;
   uint64_t duplicates_before = 0;
 
@@ -64,6 +65,7 @@ struct Half {
   uint64_t acked = 1;                    // SSN
   bool ack_seen = false;
   bool fin = false, rst = false;
+  uint64_t fin_at = 0;  // SSN of the FIN
   uint64_t bytes = 0;
 };
 
@@ -166,6 +168,7 @@ class Connection {
     hand_up(mine, d);
     if (p.fin) {
       mine.fin = true;
+      mine.fin_at = ssn + p.payload.size();
       if (!group_.mptcp && !stream_[d].fin) stream_[d].fin = ssn + p.payload.size() - 1;
     }
     if (p.has_ack && other.zero && !p.rst) {
@@ -280,6 +283,19 @@ class Connection {
   void flush_subflows(int d) {
     for (auto& halves : half_) {
       Half& h = halves[d];
+      // What waits for the rest of its mapping, whose checksum is not verified yet.
+      for (const Chunk& waiting : h.ready) {
+        for (const Run& r : split(h.mappings, waiting.start, waiting.end())) {
+          if (r.mapping == nullptr) continue;
+          const uint64_t offset = r.mapping->offset + (r.start - r.mapping->ssn);
+          const Chunk c = cut(waiting, r.start, r.end, offset);
+          if (offset < stream_[d].acked) {
+            to_stream(d, c);
+          } else {
+            held_back_[d].push_back(c);
+          }
+        }
+      }
       for (const auto& [ssn, bytes] : std::map<uint64_t, Bytes>(h.tcp.held())) {
         for (const Run& r : split(h.mappings, ssn, ssn + bytes.size())) {
           if (r.mapping == nullptr) continue;
@@ -324,16 +340,23 @@ class Connection {
   // SSNs that were passed but never seen.
   static void count_lost(const Half& h, const Ranges& seen, Stream& s) {
     uint64_t top = h.acked;
-    for (const Chunk& c : h.copies) top = std::max(top, c.end());
-    if (h.fin && top == h.acked && top > 1) --top;  // the FIN's own number
-    for (uint64_t at = 1; at < top;) {
-      const uint64_t edge = seen.edge(at);
-      if (edge > at) {
-        at = edge;
-      } else {
-        ++s.lost_unmapped;
-        ++at;
+    if (!h.ack_seen) {
+      for (const Chunk& c : h.copies) top = std::max(top, c.end());
+    }
+    if (h.fin) top = std::min(top, h.fin_at);
+    for (uint64_t at = 1; at < top; ++at) {
+      if (seen.edge(at) > at) {
+        at = seen.edge(at) - 1;
+        continue;
       }
+      const Run r = split(h.mappings, at, at + 1).front();
+      const uint64_t offset = r.mapping == nullptr ? kBeyondWindow : r.mapping->offset + (at - r.mapping->ssn);
+      if (offset >= kBeyondWindow) {
+        ++s.lost_unmapped;
+        continue;
+      }
+      if (s.lost.size() <= offset) s.lost.resize(offset + 1);
+      s.lost[offset] = true;
     }
   }
 
@@ -355,6 +378,7 @@ class Connection {
         out.bytes.push_back(x.value);
       } else if (at < end) {
         ++out.missing;
+        out.missing_tap += at < s.lost.size() && s.lost[at] ? 1 : 0;
       }
     }
     Ranges pending;
@@ -369,7 +393,8 @@ class Connection {
       if (x.copies > 1) out.duplicate += x.copies - 1;
       if (x.conflict) ++out.conflicting;
     }
-    out.missing_tap = std::min(out.missing, s.lost_unmapped);
+    // A mapping that was lost whole leaves no trace of where its bytes belong.
+    out.missing_tap += std::min(out.missing - out.missing_tap, s.lost_unmapped);
     return out;
   }
 

@@ -132,9 +132,9 @@ void Conversation::settle(Subflow& s, Direction d) {
   Half& h = s.half[d];
   const auto edge = static_cast<uint32_t>(h.arrived.edge(1)) - h.fast_open;
   for (const Mapped& m : h.waiting) {
-    if (m.ssn < edge) data_arrived_[d].add(m.offset, m.offset + std::min(m.length, edge - m.ssn));
+    if (m.ssn < edge && m.due <= edge) data_arrived_[d].add(m.offset, m.offset + std::min(m.length, edge - m.ssn));
   }
-  std::erase_if(h.waiting, [edge](const Mapped& m) { return m.ssn + m.length <= edge; });
+  std::erase_if(h.waiting, [edge](const Mapped& m) { return m.ssn + m.length <= edge && m.due <= edge; });
 }
 
 uint64_t Conversation::data_ack_now(Direction d) const {
@@ -181,7 +181,9 @@ void Conversation::data(int subflow, Direction d, uint64_t offset, const Bytes& 
   data_end_[d] = std::max(data_end_[d], offset + bytes.size());
   if (spec.fin && !fin_at_[d]) fin_at_[d] = map_offset + map_size;
   if (spec.fate == Fate::kNormal || spec.fate == Fate::kTapLost) {
-    s.half[d].waiting.push_back({ssn, offset, static_cast<uint32_t>(bytes.size())});
+    // Under DSS checksums a host acknowledges no byte of a mapping before it has verified all of them.
+    const uint32_t due = checksums() ? map_ssn + map_size : 0;
+    s.half[d].waiting.push_back({ssn, offset, static_cast<uint32_t>(bytes.size()), due});
   }
   send(subflow, d, std::move(p), spec.fate);
 }

@@ -175,6 +175,7 @@ class Conversation {
     uint32_t ssn;
     uint64_t offset;
     uint32_t length;
+    uint32_t due;  // the SSN up to which the subflow must have come
   };
   struct Half {  // what goes in one direction of a subflow
     uint32_t isn = 0;
