@@ -264,10 +264,17 @@ bool Stream::resolve(uint64_t acknowledged, bool assume) {
     } else if (queue_.first().doubtful) {
       if (acknowledged <= edge_ && !assume) break;
       auto [s, h] = queue_.pop_first();
-      if (h.end > edge_) {
+      // Only what is acknowledged has been read for sure; the rest waits on.
+      const uint64_t end = assume ? h.end : std::min(h.end, acknowledged);
+      if (end > edge_) {
         Carrier c = h.meta.carrier;
         c.ssn += edge_ - s;
-        deliver(edge_, {h.bytes() + (edge_ - s), h.end - edge_}, c);
+        deliver(edge_, {h.bytes() + (edge_ - s), end - edge_}, c);
+      }
+      if (end < h.end) {
+        HeldMeta rest = h.meta;
+        rest.carrier.ssn += end - s;
+        queue_.insert(end, {h.bytes() + (end - s), h.end - end}, rest, true, config_.policy, pool_);
       }
       pool_.release(h.block, h.block_size);
     }

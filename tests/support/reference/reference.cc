@@ -288,28 +288,24 @@ class Connection {
         for (const Run& r : split(h.mappings, waiting.start, waiting.end())) {
           if (r.mapping == nullptr) continue;
           const uint64_t offset = r.mapping->offset + (r.start - r.mapping->ssn);
-          const Chunk c = cut(waiting, r.start, r.end, offset);
-          if (offset < stream_[d].acked) {
-            to_stream(d, c);
-          } else {
-            held_back_[d].push_back(c);
-          }
+          read_up_to(d, cut(waiting, r.start, r.end, offset), stream_[d].acked);
         }
       }
       for (const auto& [ssn, bytes] : std::map<uint64_t, Bytes>(h.tcp.held())) {
         for (const Run& r : split(h.mappings, ssn, ssn + bytes.size())) {
           if (r.mapping == nullptr) continue;
           const uint64_t offset = r.mapping->offset + (r.start - r.mapping->ssn);
-          const bool read = !h.ack_seen || offset < stream_[d].acked;
-          Chunk c = cut({ssn, bytes}, r.start, r.end, offset);
-          if (read) {
-            to_stream(d, c);
-          } else {
-            held_back_[d].push_back(c);
-          }
+          read_up_to(d, cut({ssn, bytes}, r.start, r.end, offset), h.ack_seen ? stream_[d].acked : UINT64_MAX);
         }
       }
     }
+  }
+
+  // What an acknowledgement shows as read goes into the stream, the rest is held back.
+  void read_up_to(int d, const Chunk& c, uint64_t acked) {
+    const uint64_t middle = std::clamp(acked, c.start, c.end());
+    if (middle > c.start) to_stream(d, cut(c, c.start, middle, c.start));
+    if (middle < c.end()) held_back_[d].push_back(cut(c, middle, c.end(), middle));
   }
 
   void write_down_copies(int d) {
