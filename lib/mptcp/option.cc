@@ -69,44 +69,50 @@ bool parse_join(const uint8_t* p, uint8_t length, uint8_t flags, Options& out) {
   return true;
 }
 
-bool parse_dss(const uint8_t* p, uint8_t length, Options& out) {
+inline bool parse_dss(const uint8_t* p, uint8_t length, Options& out) {
   if (length < 4) return false;
   const uint8_t f = p[3];
-  Dss d;
-  d.has_ack = (f & 0x01) != 0;
-  d.ack8 = (f & 0x02) != 0;
-  d.has_map = (f & 0x04) != 0;
-  d.dsn8 = (f & 0x08) != 0;
-  d.data_fin = (f & 0x10) != 0;
-  const uint8_t want = static_cast<uint8_t>(4 + (d.has_ack ? (d.ack8 ? 8 : 4) : 0) + (d.has_map ? (d.dsn8 ? 14 : 10) : 0));
-  if (length != want && !(d.has_map && length == want + 2)) {
-    // Linux takes two surplus bytes after an option without a mapping too; they mean nothing there.
-    if (length != want + 2) return false;
-  }
-  const uint8_t* q = p + 4;
-  if (d.has_ack) {
-    d.ack = d.ack8 ? load64(q) : load32(q);
-    q += d.ack8 ? 8 : 4;
-  }
-  if (d.has_map) {
-    d.dsn = d.dsn8 ? load64(q) : load32(q);
-    q += d.dsn8 ? 8 : 4;
-    d.ssn = load32(q);
-    d.length = load16(q + 4);
-    q += 6;
-    if (length == want + 2) {
-      d.has_checksum = true;
-      std::memcpy(&d.checksum, q, 2);
-    }
-  } else {
-    d.data_fin = false;
-    d.dsn8 = false;
-  }
+  constexpr auto kLengths = [] {
+    std::array<uint8_t, 16> lengths{};
+    for (uint8_t i = 0; i < 16; ++i)
+      lengths[i] = static_cast<uint8_t>(4 + (i & 1 ? (i & 2 ? 8 : 4) : 0) + (i & 4 ? (i & 8 ? 14 : 10) : 0));
+    return lengths;
+  }();
+  const uint8_t want = kLengths[f & 0x0f];
+  // Linux takes two surplus bytes after an option without a mapping too; they mean nothing there.
+  if (length != want && length != want + 2) return false;
   if (out.present & Options::kDss) {
     if (!(out.present & Options::kSeveralDss)) out.first_dss = out.dss;
     out.present |= Options::kSeveralDss;
   }
-  out.dss = d;
+  Dss& d = out.dss;
+  const bool map = (f & 0x04) != 0;
+  d.has_ack = (f & 0x01) != 0;
+  d.ack8 = (f & 0x02) != 0;
+  d.has_map = map;
+  d.dsn8 = map && (f & 0x08) != 0;
+  d.data_fin = map && (f & 0x10) != 0;
+  d.has_checksum = map && length == want + 2;
+  d.from_capable = false;
+  d.checksum = 0;
+  const uint8_t* q = p + 4;
+  uint64_t ack = 0;
+  if (f & 0x01) {
+    ack = f & 0x02 ? load64(q) : load32(q);
+    q += f & 0x02 ? 8 : 4;
+  }
+  d.ack = ack;
+  if (map) {
+    d.dsn = f & 0x08 ? load64(q) : load32(q);
+    q += f & 0x08 ? 8 : 4;
+    d.ssn = load32(q);
+    d.length = load16(q + 4);
+    if (d.has_checksum) std::memcpy(&d.checksum, q + 6, 2);
+  } else {
+    d.dsn = 0;
+    d.ssn = 0;
+    d.length = 0;
+  }
   out.present |= Options::kDss;
   return true;
 }
@@ -207,6 +213,11 @@ void parse_options(std::span<const uint8_t> bytes, uint8_t tcp_flags, bool has_p
     out.tsecr = load32(p + 8);
     out.present = Options::kTimestamps;
     p += 12;
+  }
+  // Then a DSS, alone or padded at its end.
+  if (end - p >= 4 && p[0] == kOptionKind && p[1] <= end - p && p[2] >> 4 == static_cast<uint8_t>(Subtype::kDss) &&
+      parse_dss(p, p[1], out)) {
+    p += p[1];
   }
   while (p < end) {
     const uint8_t kind = *p;
