@@ -98,6 +98,15 @@ inline uint64_t sum(std::span<const uint8_t> bytes) {
   return bytes.size() < 64 ? detail::sum_short(bytes.data(), bytes.size()) : detail::sum_long(bytes.data(), bytes.size());
 }
 
+// The same of a size that is known: a header without options.
+template <size_t N>
+inline uint64_t sum_of(const uint8_t* p) {
+  static_assert(N % 4 == 0 && N < 64);
+  uint64_t s = 0;
+  for (size_t i = 0; i < N; i += 4) s += detail::load<uint32_t>(p + i);
+  return s;
+}
+
 // Partial sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1): addresses, protocol, upper-layer length.
 inline uint64_t pseudo_v4(const void* src4, const void* dst4, uint8_t protocol, uint32_t length) {
   return uint64_t{detail::load<uint32_t>(static_cast<const uint8_t*>(src4))} +

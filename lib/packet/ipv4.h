@@ -27,7 +27,8 @@ inline Reason parse_ipv4(Parse& p, View v) {
     total = v.wire;
   if (total < header || total > v.wire) [[unlikely]]
     return Reason::kIpBadTotalLength;
-  if (p.config.verify_ip_checksum && !checksum::verifies(checksum::sum({h, header}))) [[unlikely]]
+  if (p.config.verify_ip_checksum &&
+      !checksum::verifies(header == kMinHeader ? checksum::sum_of<kMinHeader>(h) : checksum::sum({h, header}))) [[unlikely]]
     return Reason::kIpBadChecksum;
   if (header != kMinHeader && !ipv4_options_well_formed(h + kMinHeader, header - kMinHeader)) [[unlikely]]
     return Reason::kIpBadHeaderLength;
