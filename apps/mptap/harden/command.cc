@@ -120,7 +120,7 @@ int filter(const Options& o, Effect effect) {
     spec.outbound = o.outbound;
   }
   for (const auto& text : o.prefixes) {
-    const auto prefix = cli::Prefix::parse(text);
+    const auto prefix = packet::Prefix::parse(text);
     if (!prefix) return wrong("--prefix " + prefix.error());
     spec.prefixes.push_back(*prefix);
   }

@@ -9,7 +9,7 @@
 
 #include <tl/expected.hpp>
 
-#include "apps/mptap/prefix.h"
+#include "packet/prefix.h"
 
 namespace mptap::harden {
 
@@ -20,7 +20,7 @@ struct FilterSpec {
   Effect effect = Effect::kStrip;
   bool inbound = true, outbound = true;  // connections that come in through an interface, that go out through one
   std::vector<std::string> interfaces;   // empty: all
-  std::vector<cli::Prefix> prefixes;     // one end of the connection lies in one of them; empty: all
+  std::vector<packet::Prefix> prefixes;     // one end of the connection lies in one of them; empty: all
   bool joins_only = false;               // MP_JOIN alone: connections stay on one path
   bool every_packet = false;             // not only SYNs: running connections too
   bool log = false;                      // beside the effect

@@ -22,10 +22,6 @@ bool parse_number(std::string_view text, int base, Number& out) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-bool contains(const cli::Prefix& prefix, const packet::IpAddress& address) {
-  return prefix.v4() == address.is_v4() && cli::masked(address, prefix.v4() ? 96 + prefix.length : prefix.length) == prefix.base;
-}
-
 Candidate candidate_of(const std::vector<event::SubflowRecord>& subflows, const std::optional<uint32_t>& client,
                        const std::optional<uint32_t>& server, std::string_view id) {
   Candidate c;
@@ -55,7 +51,7 @@ tl::expected<Filter::Term, std::string> Filter::parse_term(std::string_view term
                              : key == "token" ? "token=0a1b2c3d"
                                               : "id=0123456789abcdef"));
   if (key == "host") {
-    auto prefix = cli::Prefix::parse(value);
+    auto prefix = packet::Prefix::parse(value);
     if (!prefix) return wrong(prefix.error());
     return Term(*prefix);
   }
@@ -94,8 +90,8 @@ tl::expected<Filter, std::string> Filter::parse(std::string_view text) {
 bool Filter::matches(const Candidate& c) const {
   struct Holds {
     const Candidate& c;
-    bool operator()(const cli::Prefix& p) const {
-      return std::any_of(c.ends.begin(), c.ends.end(), [&](const packet::Endpoint& e) { return contains(p, e.address); });
+    bool operator()(const packet::Prefix& p) const {
+      return std::any_of(c.ends.begin(), c.ends.end(), [&](const packet::Endpoint& e) { return p.contains(e.address); });
     }
     bool operator()(const Port& p) const {
       return std::any_of(c.ends.begin(), c.ends.end(), [&](const packet::Endpoint& e) { return e.port == p.number; });

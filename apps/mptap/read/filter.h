@@ -22,8 +22,8 @@
 
 #include <tl/expected.hpp>
 
-#include "apps/mptap/prefix.h"
 #include "event/record.h"
+#include "packet/prefix.h"
 #include "worker/engine.h"
 
 namespace mptap::read {
@@ -51,7 +51,7 @@ class Filter {
   struct Id {
     std::string text;
   };
-  using Term = std::variant<cli::Prefix, Port, Token, Id>;
+  using Term = std::variant<packet::Prefix, Port, Token, Id>;
   static tl::expected<Term, std::string> parse_term(std::string_view term);
   std::vector<Term> terms_;
 };

@@ -97,14 +97,14 @@ tl::expected<void, std::string> add_source(const std::string& text, ScanSpec& sp
     if (s.is_v4() == address->is_v4()) return tl::unexpected(std::string("--source-ip: one address of each family"));
   spec.sources.push_back(*address);
   if (text.find('/') == std::string::npos) return {};
-  auto prefix = cli::Prefix::parse(text);
+  auto prefix = packet::Prefix::parse(text);
   if (!prefix) {  // host bits are what makes it an address
     unsigned length = 0;
     const char* from = text.data() + text.find('/') + 1;
     const auto [end, bad] = std::from_chars(from, text.data() + text.size(), length);
     if (bad != std::errc{} || end != text.data() + text.size() || length > (address->is_v4() ? 32u : 128u))
       return tl::unexpected("--source-ip " + prefix.error());
-    prefix = cli::Prefix{cli::masked(*address, length + (address->is_v4() ? 96 : 0)), length};
+    prefix = packet::Prefix{packet::masked(*address, length + (address->is_v4() ? 96 : 0)), length};
   }
   spec.on_link.push_back(*prefix);
   return {};

@@ -10,8 +10,8 @@
 
 #include <tl/expected.hpp>
 
-#include "apps/mptap/prefix.h"
 #include "apps/mptap/scan/engine.h"
+#include "packet/prefix.h"
 
 namespace mptap::scan {
 
@@ -26,7 +26,7 @@ struct ScanSpec {
   std::string interface;                // empty: by the kernel's routes
   std::string device;                   // a DPDK port instead
   std::vector<packet::IpAddress> sources;  // addresses that nobody has; empty: this host's own
-  std::vector<cli::Prefix> on_link;        // device: prefixes without a gateway between
+  std::vector<packet::Prefix> on_link;        // device: prefixes without a gateway between
   std::vector<packet::IpAddress> gateways;  // device
   std::string state_file;
   bool json = false, all = false, progress = false;

@@ -13,10 +13,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "apps/mptap/prefix.h"
 #include "apps/mptap/scan/engine.h"
 #include "apps/mptap/scan/link.h"
 #include "apps/mptap/scan/neighbours.h"
+#include "packet/prefix.h"
 
 namespace mptap::scan {
 

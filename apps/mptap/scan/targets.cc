@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/mptap/prefix.h"
+#include "packet/prefix.h"
 
 namespace mptap::scan {
 namespace {
@@ -33,7 +33,7 @@ IpAddress to_address(Number n) {
   return a;
 }
 
-AddressRange of_prefix(const cli::Prefix& p) {
+AddressRange of_prefix(const packet::Prefix& p) {
   const unsigned host_bits = (p.v4() ? 32 : 128) - p.length;
   const Number mask = host_bits == 128 ? ~Number{0} : (Number{1} << host_bits) - 1;
   return {p.base, to_address(to_number(p.base) | mask)};
@@ -72,7 +72,7 @@ tl::expected<AddressRange, std::string> parse_range(std::string_view word, size_
 std::vector<AddressRange> never() {
   std::vector<AddressRange> out;
   for (const char* text : {"0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8"})
-    out.push_back(of_prefix(*cli::Prefix::parse(text)));
+    out.push_back(of_prefix(*packet::Prefix::parse(text)));
   return out;
 }
 
@@ -119,7 +119,7 @@ tl::expected<AddressRange, std::string> parse_target(std::string_view word) {
   if (word.empty()) return no("an empty target; wanted is one like 10.0.0.0/24, 10.0.0.1-9 or fd00::/120");
   if (const size_t dash = word.find('-'); dash != std::string_view::npos && IpAddress::parse(word.substr(0, dash)))
     return parse_range(word, dash);
-  const auto prefix = cli::Prefix::parse(word);
+  const auto prefix = packet::Prefix::parse(word);
   if (prefix) return of_prefix(*prefix);
   if (!IpAddress::parse(word.substr(0, word.find('/'))))
     return no(fmt::format(

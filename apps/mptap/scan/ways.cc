@@ -38,7 +38,7 @@ tl::expected<Way, std::string> Ways::by_hand(const IpAddress& target) {
   if (!source) return tl::unexpected(fmt::format("no --source-ip of the family of {}", target.to_string()));
   Way way{links_.at(0).get(), *source, target};
   for (const auto& p : spec_->on_link)
-    if (p.v4() == target.is_v4() && cli::masked(target, p.length + (p.v4() ? 96 : 0)) == p.base) return way;
+    if (p.contains(target)) return way;
   for (const auto& g : spec_->gateways) {
     if (g.is_v4() != target.is_v4()) continue;
     way.next = g;

@@ -15,14 +15,14 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 TEST(Prefix, EachErrorSaysWhatWouldBeRight) {
-  EXPECT_EQ(cli::Prefix::parse("10.0.0.0/8")->to_string(), "10.0.0.0/8");
-  EXPECT_EQ(cli::Prefix::parse("fd00::1")->to_string(), "fd00::1/128");
-  EXPECT_EQ(cli::Prefix::parse("0.0.0.0/0")->to_string(), "0.0.0.0/0");
-  EXPECT_EQ(cli::Prefix::parse("10.0.0.1/8").error(),
+  EXPECT_EQ(packet::Prefix::parse("10.0.0.0/8")->to_string(), "10.0.0.0/8");
+  EXPECT_EQ(packet::Prefix::parse("fd00::1")->to_string(), "fd00::1/128");
+  EXPECT_EQ(packet::Prefix::parse("0.0.0.0/0")->to_string(), "0.0.0.0/0");
+  EXPECT_EQ(packet::Prefix::parse("10.0.0.1/8").error(),
             "\"10.0.0.1/8\" has bits set behind its prefix length, did you mean 10.0.0.0/8?");
-  EXPECT_EQ(cli::Prefix::parse("10.0.0.0/33").error(), "\"10.0.0.0/33\": the prefix length must be 0 to 32");
-  EXPECT_EQ(cli::Prefix::parse("10.0.0.0/").error(), "\"10.0.0.0/\": the prefix length must be 0 to 32");
-  EXPECT_EQ(cli::Prefix::parse("eth0").error(), "\"eth0\" is no IP prefix, wanted is one like 10.0.0.0/8 or fd00::/8");
+  EXPECT_EQ(packet::Prefix::parse("10.0.0.0/33").error(), "\"10.0.0.0/33\": the prefix length must be 0 to 32");
+  EXPECT_EQ(packet::Prefix::parse("10.0.0.0/").error(), "\"10.0.0.0/\": the prefix length must be 0 to 32");
+  EXPECT_EQ(packet::Prefix::parse("eth0").error(), "\"eth0\" is no IP prefix, wanted is one like 10.0.0.0/8 or fd00::/8");
 }
 
 TEST(NftRules, StripActsOnSynsBeforeAnyoneLooks) {
@@ -35,7 +35,7 @@ TEST(NftRules, StripActsOnSynsBeforeAnyoneLooks) {
 
 TEST(NftRules, DirectionInterfacePrefix) {
   FilterSpec spec{.outbound = false, .interfaces = {"eth0", "eth1"}};
-  spec.prefixes = {*cli::Prefix::parse("10.0.0.0/8"), *cli::Prefix::parse("fd00::/8")};
+  spec.prefixes = {*packet::Prefix::parse("10.0.0.0/8"), *packet::Prefix::parse("fd00::/8")};
   const auto text = nft_rules(spec);
   EXPECT_TRUE(has(text, "iifname { \"eth0\", \"eth1\" } tcp flags"));
   EXPECT_FALSE(has(text, "oifname"));

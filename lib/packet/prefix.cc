@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "apps/mptap/prefix.h"
+#include "packet/prefix.h"
 
 #include <charconv>
 
 #include <fmt/format.h>
 
-namespace mptap::cli {
+namespace mptap::packet {
 
-packet::IpAddress masked(const packet::IpAddress& address, unsigned bits) {
-  packet::IpAddress a = address;
+IpAddress masked(const IpAddress& address, unsigned bits) {
+  IpAddress a = address;
   for (unsigned i = 0; i < 16; i++) {
     const unsigned keep = bits <= i * 8 ? 0 : bits - i * 8;
     if (keep < 8) a.bytes[i] = static_cast<uint8_t>(a.bytes[i] & (0xff00u >> keep));
@@ -18,7 +18,7 @@ packet::IpAddress masked(const packet::IpAddress& address, unsigned bits) {
 
 tl::expected<Prefix, std::string> Prefix::parse(std::string_view text) {
   const size_t slash = text.find('/');
-  const auto address = packet::IpAddress::parse(text.substr(0, slash));
+  const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return tl::unexpected(fmt::format("\"{}\" is no IP prefix, wanted is one like 10.0.0.0/8 or fd00::/8", text));
   const unsigned full = address->is_v4() ? 32 : 128;
   Prefix p{*address, full};
@@ -36,8 +36,12 @@ tl::expected<Prefix, std::string> Prefix::parse(std::string_view text) {
   return p;
 }
 
+bool Prefix::contains(const IpAddress& address) const {
+  return v4() == address.is_v4() && masked(address, length + (v4() ? 96 : 0)) == base;
+}
+
 std::string Prefix::to_string() const {
   return fmt::format("{}/{}", base.to_string(), length);
 }
 
-}  // namespace mptap::cli
+}  // namespace mptap::packet
