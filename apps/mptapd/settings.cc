@@ -68,6 +68,7 @@ worker::EngineConfig engine_config(const config::Config& c) {
   e.connection.stream.hold_bytes = c.limits.stream_bytes;
   e.connection.stream.hole_grace_ns = c.timeouts.hole_grace_ms * kMs;
   e.connection.max_members = clamp32(c.limits.subflows_per_connection);
+  if (auto detect = detect::Options::from(c.detect)) e.detect = std::move(*detect);
   e.inspect_tcp = c.inspect.tcp;
   e.candidates = c.inspect.candidates;
   e.max_subflows = clamp32(c.limits.subflows);

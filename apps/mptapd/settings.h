@@ -23,6 +23,7 @@ namespace mptap::daemon {
 unsigned worker_count(const config::Config& config);
 port::EalOptions eal_options(const config::Config& config);
 port::PortOptions port_options(const config::Config& config);
+// Its networks have been judged: config::parse is where that is an error.
 worker::EngineConfig engine_config(const config::Config& config);
 worker::FabricOptions fabric_options(const config::Config& config);
 worker::RouterOptions router_options(const config::Config& config);

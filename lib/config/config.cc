@@ -31,6 +31,7 @@
 #pragma pop_macro("NDEBUG")
 
 #include "config/keys.h"
+#include "config/named_prefix.h"
 
 namespace mptap::config {
 namespace {
@@ -239,6 +240,9 @@ void Reader::check() {
     if (colon == 0 || !numeric || std::stoul(std::string(digits)) - 1 >= 65535)
       fault_at(path, fmt::format("{} is \"{}\"; it must be HOST:PORT, as in 127.0.0.1:9472", path, address));
   };
+  for (const std::string& network : c.detect.critical_networks)
+    if (const auto good = NamedPrefix::parse(network); !good)
+      fault_at("detect.critical_networks", "detect.critical_networks: " + good.error());
   if (!c.metrics.address.empty()) host_port("metrics.address", c.metrics.address);
   if (!c.control.address.empty() && !c.control.address.starts_with("unix:")) {
     host_port("control.address", c.control.address);

@@ -88,6 +88,25 @@ struct Config {
     bool operator==(const Rules&) const = default;
   } rules;
 
+  struct Detect {
+    std::vector<std::string> critical_networks;
+    uint64_t join_window_s = 10;
+    uint64_t joins_per_connection = 16;
+    uint64_t joins_per_source = 128;
+    uint64_t joins_per_network = 512;
+    uint64_t joins_per_target = 4096;
+    uint64_t join_table = 65536;
+    uint64_t flux_window_s = 60;
+    uint64_t flux_addresses = 8;
+    uint64_t flux_networks = 4;
+    uint64_t subflows = 8;
+    uint64_t backup_percent = 50;
+    uint64_t backup_bytes = 65536;
+    uint64_t visibility_percent = 90;
+    uint64_t visibility_bytes = 65536;
+    bool operator==(const Detect&) const = default;
+  } detect;
+
   struct Events {
     std::string file;
     bool stdout_ = false;

@@ -55,6 +55,7 @@ void Connection::on_unit(Member& m, const Unit& u) {
       return;
     case UnitKind::kRst:
       if (u.options) on_options(m, dir, u);
+      observer_.on_change(*this);
       m.reset = true;
       m.end_ns = u.timestamp_ns;
       if (m.join != Join::kInitial && !m.confirmed)
@@ -205,6 +206,17 @@ std::vector<event::SubflowRecord> Connection::member_records() const {
   return records;
 }
 
+Connection::Acknowledged Connection::acknowledged() const {
+  Acknowledged a;
+  for (const auto& s : streams) {
+    if (!s) continue;
+    a.seen += s->totals().delivered;
+    a.missing += s->totals().missing;
+    a.missing_tap += s->totals().missing_tap;
+  }
+  return a;
+}
+
 event::ConnectionRecord Connection::record() const {
   event::ConnectionRecord r;
   r.head = head();
@@ -223,8 +235,8 @@ event::ConnectionRecord Connection::record() const {
     if (token_known[0]) r.token_client = tokens[0];
     if (token_known[1]) r.token_server = tokens[1];
   }
+  r.options = options;
   r.subflows = member_records();
-  uint64_t seen = 0, missing = 0;
   for (int dir = 0; dir < 2; ++dir) {
     if (!streams[dir]) continue;
     const auto& t = streams[dir]->totals();
@@ -236,9 +248,8 @@ event::ConnectionRecord Connection::record() const {
     s.conflicting_bytes = t.conflicting;
     s.pending_bytes = t.pending;
     s.assumed = t.assumed;
-    seen += t.delivered;
-    missing += t.missing;
   }
+  const auto [seen, missing, missing_tap] = acknowledged();
   if (seen + missing > 0)
     r.visibility = std::round(1000.0 * static_cast<double>(seen) / static_cast<double>(seen + missing)) / 1000.0;
   r.packets = packets;
@@ -246,6 +257,12 @@ event::ConnectionRecord Connection::record() const {
   r.alerts = alerts;
   r.anomalies = anomalies;
   return r;
+}
+
+void Connection::report(AnomalyType type, std::optional<uint32_t> subflow, std::initializer_list<Number> numbers,
+                        std::string_view detail) {
+  const bool known = subflow && *subflow < members.size();
+  tell(type, known ? members[*subflow].get() : nullptr, std::nullopt, numbers, detail);
 }
 
 void Connection::tell(AnomalyType type, const Member* m, std::optional<int> dir, std::initializer_list<Number> numbers,

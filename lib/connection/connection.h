@@ -57,6 +57,10 @@ class Connection final : public stream::StreamListener {
   // Time or the capture is over for this connection.
   void close(bool timed_out);
 
+  // What the worker has found out about it: told and counted like the connection's own.
+  void report(event::AnomalyType type, std::optional<uint32_t> subflow, std::initializer_list<Number> numbers,
+              std::string_view detail);
+
   event::ConnectionRecord record() const;
   std::vector<event::SubflowRecord> member_records() const;
   event::Head head() const;
@@ -87,10 +91,15 @@ class Connection final : public stream::StreamListener {
   std::array<bool, 2> direction_seen{};
   uint64_t start_ns = 0, last_ns = 0, first_number = 0, last_number = 0;
   uint64_t packets = 0, span_duplicates = 0, alerts = 0, anomalies = 0;
+  std::array<uint64_t, event::kSubtypes> options{};  // packets with each MPTCP option, by subtype; counted by the worker
 
   event::End end() const;
   event::State state() const;
   bool all_members_closed() const;
+  struct Acknowledged {
+    uint64_t seen = 0, missing = 0, missing_tap = 0;
+  };
+  Acknowledged acknowledged() const;  // bytes of both directions
   uint64_t held_memory() const;
 
  private:

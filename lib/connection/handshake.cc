@@ -218,6 +218,7 @@ Member* Connection::join(const packet::Endpoint& client, const packet::Endpoint&
     tell(AnomalyType::kSubflowLimit, nullptr, std::nullopt, {{"limit", config_.max_members}});
     return nullptr;
   }
+  observer_.on_change(*this);
   auto member = std::make_unique<Member>();
   member->id = static_cast<uint32_t>(members.size());
   member->client = client;

@@ -562,6 +562,7 @@ void Connection::on_fast_open(Member& m, int dir, const Unit& u) {
 }
 
 void Connection::on_fin(Member& m, int dir, const Unit& u) {
+  observer_.on_change(*this);
   m.fin[dir] = true;
   m.end_ns = u.timestamp_ns;
   MapState& s = m.map[dir];

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "event/anomaly.h"
+#include "mptcp/option.h"
 
 namespace mptap::connection {
 
@@ -36,6 +37,11 @@ class Observer {
   // A key, and with it a token, became known.
   virtual void on_token(Connection& connection, uint32_t token) = 0;
   virtual void on_member(Connection& connection, const Member& member) = 0;
+  // ADD_ADDR (no echo) or REMOVE_ADDR: options bears it.
+  virtual void on_address(Connection& connection, const Member& member, int direction, const mptcp::Options& options,
+                          uint64_t now_ns) = 0;
+  // A subflow is about to join, to end or to change its priority.
+  virtual void on_change(Connection& connection) = 0;
 };
 
 }  // namespace mptap::connection

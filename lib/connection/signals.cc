@@ -48,7 +48,9 @@ void Connection::on_options(Member& m, int dir, const Unit& u) {
   if (o.has(Options::kFastClose)) on_fast_close(m, dir, u);
   if (u.doubt != Doubt::kNone) return;
   if (o.has(Options::kAddAddr)) on_add_addr(m, dir, o.add_addr);
+  if (o.has(Options::kAddAddr | Options::kRemoveAddr)) observer_.on_address(*this, m, dir, o, u.timestamp_ns);
   if (o.has(Options::kPrio)) {
+    observer_.on_change(*this);
     Member* target = &m;
     if (o.prio.has_address_id) {
       for (auto& other : members) {

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <iterator>
@@ -147,6 +148,14 @@ void put_totals(JsonLine& j, const ConnectionRecord& r) {
   j.field("anomalies", r.anomalies);
 }
 
+void put_options(JsonLine& j, const ConnectionRecord& r) {
+  j.open("options");
+  for (size_t i = 0; i < kSubtypes; ++i) {
+    if (r.options[i] != 0) j.field(kSubtypeNames[i], r.options[i]);
+  }
+  j.close();
+}
+
 void put_mptcp_record(JsonLine& j, const ConnectionRecord& r) {
   j.open("mptcp");
   put_state(j, r);
@@ -156,6 +165,7 @@ void put_mptcp_record(JsonLine& j, const ConnectionRecord& r) {
   j.field("checksum", r.checksum);
   j.hex32("token_client", r.token_client);
   j.hex32("token_server", r.token_server);
+  put_options(j, r);
   j.open_array("subflows");
   for (const SubflowRecord& s : r.subflows) put_subflow(j, s);
   j.close_array();
@@ -182,6 +192,7 @@ void put_flow_record(JsonLine& j, const ConnectionRecord& r) {
   j.open("tcp");
   put_state(j, r);
   if (!r.fallback_reason.empty()) j.field("fallback_reason", r.fallback_reason);
+  if (std::any_of(r.options.begin(), r.options.end(), [](uint64_t n) { return n != 0; })) put_options(j, r);
   put_totals(j, r);
   j.close();
 }
@@ -304,7 +315,7 @@ void append_eve(std::string& out, const SubflowJoined& joined, const EveOptions&
   j.open("mptcp");
   j.field("connection_id", joined.connection_id);
   j.field("version", joined.version);
-  j.field("event", "subflow_joined");
+  j.field("event", joined.started ? "started" : "subflow_joined");
   j.hex32("token_client", joined.token_client);
   j.hex32("token_server", joined.token_server);
   j.open_array("subflows");

@@ -24,6 +24,11 @@ struct Head {
   uint64_t serial = 0;         // the engine's connections in the order in which they began, from 1; not part of the output
 };
 
+// MPTCP's options (RFC 8684 section 3); the index is the subtype.
+inline constexpr size_t kSubtypes = 9;
+inline constexpr std::array<const char*, kSubtypes> kSubtypeNames{
+    "mp_capable", "mp_join", "dss", "add_addr", "remove_addr", "mp_prio", "mp_fail", "mp_fastclose", "mp_tcprst"};
+
 enum class Join : uint8_t { kInitial, kVerified, kFailed, kUnverified };
 enum class End : uint8_t { kOpen, kDataFin, kFastClose, kReset, kTimeout };
 enum class State : uint8_t { kHandshake, kEstablished, kClosing, kClosed };
@@ -65,6 +70,7 @@ struct ConnectionRecord {
   std::string fallback_reason;  // snake_case
   bool checksum = false;
   std::optional<uint32_t> token_client, token_server;
+  std::array<uint64_t, kSubtypes> options{};  // packets that bear each, by subtype
   std::vector<SubflowRecord> subflows;
   std::array<StreamRecord, 2> stream;  // toserver, toclient
   std::optional<double> visibility;    // seen / (seen + missing), 3 decimals
@@ -109,6 +115,7 @@ struct Anomaly {
 // A subflow became part of its connection: what a SIEM needs to tie further tuples to the first one as soon as they exist.
 // An event of type "mptcp" like the record at the end, told apart by mptcp.event: "subflow_joined" here, "end" there.
 struct SubflowJoined {
+  bool started = false;  // the first subflow: both hosts have taken MPTCP up. mptcp.event is "started"
   Head head;  // the connection's, with the time of the join
   std::string connection_id;
   uint8_t version = 1;

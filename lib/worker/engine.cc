@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kBurst = 32;
 constexpr uint64_t kFlushSpan = 10'000'000;
+constexpr uint64_t kPathsEvery = 256;  // packets of a connection between two looks at which subflows carry them
 
 bool within(const packet::Frame& f, const uint8_t* p) {
   return p >= f.data && p <= f.data + f.captured;
@@ -41,7 +42,8 @@ Engine::Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset>
       listener_(listener),
       decoder_(config.decode),
       table_(std::move(table)),
-      scratch_(std::make_unique<rules::Scratch>()) {
+      scratch_(std::make_unique<rules::Scratch>()),
+      detector_(config.detect) {
   pool_.set_limit(config_.hold_bytes + config_.history_bytes);
   if (rules_) keep_history();
 }
@@ -234,10 +236,12 @@ void Engine::feed(Flow& f, const TcpSegment& s, const Options& o, int direction)
     const int dir = direction ^ (f.member->reversed ? 1 : 0);
     ++f.member->packets[dir];
     f.member->bytes[dir] += s.payload_size;
+    if (const uint32_t present = o.present & Options::kAnyMptcp) count_options(*slots_[f.slot], *f.member, present);
   }
   if (egress_) egress_packet(f, s, o, direction);
   consume(f);
   if (egress_) egress_settle(*slots_[f.slot]);
+  if (c.packets % kPathsEvery == 0 && c.members.size() > 1) watch_paths(*slots_[f.slot]);
 }
 
 void Engine::consume(Flow& f) {

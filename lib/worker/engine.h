@@ -19,6 +19,7 @@
 
 #include "action/action.h"
 #include "connection/connection.h"
+#include "detect/detector.h"
 #include "egress/outlet.h"
 #include "event/record.h"
 #include "packet/decode.h"
@@ -36,6 +37,7 @@ struct EngineConfig {
   packet::DecodeConfig decode;
   subflow::TcpConfig tcp;
   connection::ConnectionConfig connection;
+  detect::Options detect;
   bool inspect_tcp = true;        // follow plain TCP connections too
   bool candidates = true;         // scan the other readings of ambiguous places
   bool sha256 = false;
@@ -94,6 +96,8 @@ struct EngineCounters {
   // not per frame
   uint64_t connections = 0, subflows = 0, joins_verified = 0, joins_failed = 0, joins_parked = 0, alerts = 0,
            alerts_suppressed = 0, anomalies = 0, delivered_bytes = 0;
+  uint64_t detect_evicted = 0;
+  std::array<uint64_t, event::kSubtypes> options{};  // packets that bear each MPTCP option
 };
 
 class Engine final : private connection::Observer {
@@ -145,6 +149,7 @@ class Engine final : private connection::Observer {
   struct Flow;      // a subflow and where it belongs
   struct Slot;      // a connection and what the worker keeps beside it
   struct Side;      // one direction's scanner and hash
+  class Finder;     // what becomes of the detector's findings
 
   Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset> rules, Listener& listener, subflow::FlowTable table);
 
@@ -192,6 +197,14 @@ class Engine final : private connection::Observer {
   void report_hits(Slot& s, int direction, bool candidate);
   void describe_carriers(const stream::Stream& st, const rules::Hit& hit, event::Alert& alert) const;
   static std::string finish_sha(Side& side);
+  // engine_detect.cc
+  void count_options(Slot& s, const connection::Member& m, uint32_t present);
+  detect::Watch& watch(Slot& s);
+  void watch_network(Slot& s, const connection::Member& m);
+  void watch_join(Slot& s, const Flow& f, uint64_t now);
+  void watch_paths(Slot& s);
+  void watch_visibility(Slot& s, bool at_end);
+  void tell_joined(const connection::Connection& c, uint64_t ns, bool started);  // engine_join.cc
 
   // connection::Observer
   void on_anomaly(connection::Connection& c, event::AnomalyType type, const connection::Member* member,
@@ -204,6 +217,9 @@ class Engine final : private connection::Observer {
   void on_acknowledged(connection::Connection& c, int direction, uint64_t offset) override;
   void on_token(connection::Connection& c, uint32_t token) override;
   void on_member(connection::Connection& c, const connection::Member& member) override;
+  void on_address(connection::Connection& c, const connection::Member& member, int direction, const mptcp::Options& options,
+                  uint64_t now_ns) override;
+  void on_change(connection::Connection& c) override;
 
   EngineConfig config_;
   std::shared_ptr<const rules::Ruleset> rules_;
@@ -236,6 +252,8 @@ class Engine final : private connection::Observer {
   mptcp::Options options_;
   std::unique_ptr<rules::Scratch> scratch_;
   rules::Thresholds thresholds_;
+  detect::Detector detector_;
+  std::vector<detect::Use> uses_;
   std::vector<rules::Hit> hits_;
   std::vector<uint8_t> candidate_bytes_;
   struct HistoryUse {

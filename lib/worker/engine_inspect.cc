@@ -112,6 +112,7 @@ void Engine::on_gap(Connection& c, int d, uint64_t offset, uint64_t size) {
   if (slot.egress) slot.egress->hole(d, offset, size, now_);
   if (config_.streams) listener_.on_stream_gap(c, d, offset, size);
   if (slot.sides[d].scanner) slot.sides[d].scanner->gap(offset + size);
+  watch_visibility(slot, false);
 }
 
 void Engine::on_alternative(Connection& c, int d, uint64_t offset, std::span<const uint8_t> bytes) {

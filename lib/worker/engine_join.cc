@@ -47,6 +47,7 @@ bool Engine::attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now) {
   const packet::Endpoint& client = reversed ? f.responder : f.initiator;
   const packet::Endpoint& server = reversed ? f.initiator : f.responder;
   f.member = c.join(client, server, reversed, syn, now);
+  watch_join(slot, f, now);
   if (!f.member) {
     ++counters_.dropped_subflow_limit;
     return false;
@@ -218,9 +219,14 @@ void Engine::on_member(connection::Connection& c, const connection::Member& m) {
     name_connection(*slot_of(c));
     if (egress_) egress_begin(*slot_of(c), false);
   }
+  tell_joined(c, m.start_ns, false);
+}
+
+void Engine::tell_joined(const connection::Connection& c, uint64_t ns, bool started) {
   event::SubflowJoined j;
+  j.started = started;
   j.head = c.head();
-  j.head.timestamp_ns = m.start_ns;
+  j.head.timestamp_ns = ns;
   j.connection_id = c.id;
   j.version = c.version;
   if (c.token_known[0]) j.token_client = c.tokens[0];

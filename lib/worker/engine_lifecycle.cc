@@ -165,6 +165,8 @@ void Engine::emit_record(Slot& slot, bool timed_out) {
     flush(slot, d);
     finish_scan(slot, d);
   }
+  watch_paths(slot);
+  watch_visibility(slot, true);
   event::ConnectionRecord r = c.record();
   if (config_.sha256) {
     for (int d = 0; d < 2; ++d) r.stream[d].sha256 = finish_sha(slot.sides[d]);

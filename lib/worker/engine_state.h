@@ -67,6 +67,9 @@ struct Engine::Slot {
   std::unique_ptr<egress::Session> egress;  // none: its packets are passed, or egress is off
   bool passing = true;                      // until the egress has no room for one of its packets
   uint8_t ended_by = 0;                     // direction of the packet that reset it
+  std::unique_ptr<detect::Watch> watch;
+  uint32_t subtypes = 0;  // MPTCP options seen, a bit each
+  bool started_told = false;
   Timer timer;
 };
 

@@ -248,6 +248,8 @@ void LiveWorker::snapshot() {
   counters_.set(kAlertsSuppressed, e.alerts_suppressed);
   counters_.set(kAnomalies, e.anomalies);
   counters_.set(kDelivered, e.delivered_bytes);
+  counters_.set(kDetectEvicted, e.detect_evicted);
+  for (size_t i = 0; i < e.options.size(); ++i) counters_.set(kMptcpOptions[static_cast<mptcp::Subtype>(i)], e.options[i]);
   counters_.set(kHeldBytes, engine_->memory_held());
   if (engine_->egress() == nullptr) return;
   const egress::OutletCounts& out = engine_->egress()->counts;

@@ -45,6 +45,12 @@ inline const Counter kParkLimit{"parked_join_limit_total", "joins that could not
 inline const Counter kAlerts{"alerts_total", "alerts"};
 inline const Counter kAlertsSuppressed{"alerts_suppressed_total", "alerts beyond the limit of one rule in one stream"};
 inline const Counter kAnomalies{"anomalies_total", "anomalies"};
+inline const Counter kDetectEvicted{"detect_evicted_total", "addresses whose joins were counted, and that gave way to others"};
+inline constexpr const char* subtype_name(mptcp::Subtype subtype) {
+  return event::kSubtypeNames[static_cast<size_t>(subtype)];
+}
+inline const CounterFamily<mptcp::Subtype, event::kSubtypes> kMptcpOptions{
+    "mptcp_options_total", "packets of subflows that bear an MPTCP option, by its subtype", "subtype", subtype_name};
 inline const Counter kDelivered{"delivered_bytes_total", "stream bytes of connections that have ended"};
 inline const Counter kHeldBytes{"held_bytes", "memory of bytes that wait for others", Metric::kGauge};
 inline const Counter kEgressConnections{"egress_connections_total", "connections given out as plain TCP"};

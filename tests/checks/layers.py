@@ -15,14 +15,15 @@ ALLOWED = {
     "event": ["packet/address.h"],
     "rules": ["packet/address.h"],
     "stream": [],
-    "config": ["packet/address.h"],
+    "config": ["packet/address.h", "packet/prefix.h"],
     "metrics": [],
     "subflow": ["packet/", "mptcp/", "stream/overlap_queue.h", "stream/block_pool.h"],  # one overlap policy serves both levels
     "connection": ["packet/", "mptcp/", "subflow/", "stream/", "rules/", "event/"],
     "port": ["packet/", "config/"],
     "egress": ["packet/", "port/"],
     "action": ["packet/", "mptcp/", "subflow/", "connection/", "event/"],
-    "worker": ["packet/", "mptcp/", "subflow/", "connection/", "stream/", "rules/", "event/", "port/", "action/", "egress/", "config/", "metrics/"],
+    "worker": ["packet/", "mptcp/", "subflow/", "connection/", "detect/", "stream/", "rules/", "event/", "port/", "action/", "egress/", "config/", "metrics/"],
+    "detect": ["packet/address.h", "packet/prefix.h", "config/", "event/anomaly.h"],
     "control": ["packet/address.h", "event/", "config/", "metrics/", "rules/ruleset.h", "worker/message.h"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

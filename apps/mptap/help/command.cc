@@ -47,6 +47,9 @@ Minutes 45 to 60: check, and keep watch
   [ ] Scan again; the same targets must now be tcp_only, stripped or filtered.
   [ ] Leave counters and log lines on routers of critical networks, where any MPTCP is news:
         mptap monitor --format nft --log | nft -f -     (nft list counters)
+  [ ] And on the tap, where it is an alert with the connection's name; mptapd has it as critical_networks under [detect]:
+        mptap read --port net_af_packet0,iface=eth1 --critical "10.20.0.0/16 = plant floor"
+      Without --critical it still says what abuse looks like: fast flux, join storms, traffic on backup or unseen paths.
   [ ] Save the rules (mptap harden strip > FILE) where the host loads them at start, and write down what you changed;
       mptap harden remove --apply and mptap harden on --apply take it back.
 )";

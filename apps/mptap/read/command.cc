@@ -32,6 +32,7 @@ constexpr const char* kFooter =
   mptap read --egress tcp.pcap capture.pcap && suricata -r tcp.pcap  an IDS that knows TCP only sees what was split
   tcpdump -i eth0 -w - tcp | mptap read --rules local.rules -
   mptap read --port net_af_packet0,iface=eth0 --rules local.rules --duration 60
+  mptap read --critical "10.20.0.0/16 = plant floor" --exit-code capture.pcap    is there MPTCP where nobody should speak it?
   mptap follow capture.pcap --connection 1                       shows one of the connections
 
 The table shows N, the number that mptap follow takes, and one line per connection with its subflows below it: seen is the
@@ -115,6 +116,8 @@ int run(const Options& o) {
     if (!filter) return fail(filter.error(), cli::kWrongCall);
     filters.push_back(std::move(*filter));
   }
+  auto detect = detect_options(o.decode);
+  if (!detect) return fail(detect.error());
   const auto eal = start_eal(o.input, o.decode.max_subflows);
   if (!eal) return fail(eal.error());
   const auto rules = load(o.rules, tell);
@@ -146,6 +149,7 @@ int run(const Options& o) {
         out, TextReport::Options{.terminal = cli::look_at(1, color), .live = live, .summary = !o.no_summary});
   Fan fan(*report, std::move(filters), extractor ? &*extractor : nullptr);
   worker::EngineConfig config = engine_config(o.decode);
+  config.detect = std::move(*detect);
   config.sha256 = o.sha256;
   config.streams = extractor.has_value();
   config.payload_context = o.payload;
@@ -222,6 +226,7 @@ void add_command(CLI::App& app, cli::Action& action) {
       ->check(CLI::PositiveNumber)
       ->type_name("N")
       ->group(kLive);
+  add_detect_options(*sub, o->decode);
   add_decode_options(*sub, o->decode);
   sub->callback([o, &action] {
     if (o->input.files.empty() && o->input.ports.empty())

@@ -4,6 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "config/config.h"
+#include "config/named_prefix.h"
+
 namespace mptap::read {
 
 void add_decode_options(CLI::App& sub, DecodeOptions& o) {
@@ -42,6 +48,33 @@ void add_decode_options(CLI::App& sub, DecodeOptions& o) {
       ->check(CLI::Range(1u, 1u << 20))
       ->capture_default_str()
       ->group(kLimits);
+}
+
+void add_detect_options(CLI::App& sub, DecodeOptions& o) {
+  constexpr const char* kGroup = "Abuse of MPTCP";
+  sub.add_option("--critical", o.critical,
+                 "a network on which any MPTCP is an alert, as 10.20.0.0/16 or \"10.20.0.0/16 = plant floor\"; may be repeated")
+      ->allow_extra_args(false)
+      ->type_name("PREFIX[=NAME]")
+      ->check([](const std::string& text) {
+        const auto good = config::NamedPrefix::parse(text);
+        return good ? std::string() : good.error();
+      })
+      ->group(kGroup);
+  sub.add_option("--config", o.config, "take the thresholds of [detect] from this mptap.toml; its other keys are not used")
+      ->type_name("FILE")
+      ->group(kGroup);
+}
+
+tl::expected<detect::Options, std::string> detect_options(const DecodeOptions& o) {
+  config::Config::Detect limits;
+  if (!o.config.empty()) {
+    auto config = config::load(o.config);
+    if (!config) return tl::unexpected(fmt::format("{}", fmt::join(config.error(), "\n")));
+    limits = config->detect;
+  }
+  limits.critical_networks.insert(limits.critical_networks.end(), o.critical.begin(), o.critical.end());
+  return detect::Options::from(limits);
 }
 
 worker::EngineConfig engine_config(const DecodeOptions& o) {

@@ -30,9 +30,14 @@ struct DecodeOptions {
   stream::OverlapPolicy policy = stream::OverlapPolicy::kLinux;
   uint32_t max_subflows = 1u << 17, max_connections = 1u << 17;
   uint32_t memory_mb = 1024;
+  std::vector<std::string> critical;  // judged where they are given
+  std::string config;                 // mptap.toml, for its [detect]
 };
 
 void add_decode_options(CLI::App& sub, DecodeOptions& options);
+void add_detect_options(CLI::App& sub, DecodeOptions& options);
+// The thresholds that the options give; the error is one line or more, each with its place.
+tl::expected<detect::Options, std::string> detect_options(const DecodeOptions& options);
 // The fields that the options decide; the rest are defaults.
 worker::EngineConfig engine_config(const DecodeOptions& options);
 

@@ -30,6 +30,8 @@ std::string alert_title(const event::Alert& a, const cli::Palette& p) {
 }
 
 std::string alert_place(const event::Alert& a, const cli::Palette& p) {
+  // Not on bytes: a finding about the connection.
+  if (a.gid != 1 && a.match_size == 0) return fmt::format("on subflow {}", list_of(a.subflows));
   std::string text = fmt::format("{}, bytes {} to {}", a.to_client ? "to client" : "to server", a.stream_offset,
                                  a.stream_offset + std::max<uint64_t>(a.match_size, 1) - 1);
   if (a.mptcp && !a.subflows.empty())

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "config/keys.h"
+#include "config/named_prefix.h"
 
 namespace mptap::config {
 namespace {
@@ -130,6 +131,23 @@ TEST(Faults, WhatOneKeyCannotTell) {
   EXPECT_EQ(only_fault_of(kPorts + "[metrics]\naddress = \"9472\"\n"),
             "mptap.toml:3: metrics.address is \"9472\"; it must be HOST:PORT, as in 127.0.0.1:9472");
   EXPECT_THAT(only_fault_of(kPorts + "[control]\naddress = \"0.0.0.0:50051\"\n"), HasSubstr("demands mutual TLS"));
+}
+
+TEST(Faults, CriticalNetworks) {
+  const auto config =
+      parse(kPorts + "[detect]\ncritical_networks = [\"10.20.0.0/16 = plant floor\", \"fd00:1::/48\"]\n", "mptap.toml");
+  ASSERT_TRUE(config) << config.error()[0];
+  EXPECT_THAT(config->detect.critical_networks, ElementsAre("10.20.0.0/16 = plant floor", "fd00:1::/48"));
+  EXPECT_EQ(only_fault_of(kPorts + "[detect]\ncritical_networks = [\"plant = 10.20.0.0/16\"]\n"),
+            "mptap.toml:3: detect.critical_networks: \"plant\" is no IP prefix, wanted is one like 10.0.0.0/8 or fd00::/8");
+}
+
+TEST(Named, PrefixWithAndWithoutAName) {
+  EXPECT_EQ(NamedPrefix::parse(" 10.20.0.0/16 = plant floor ")->name, "plant floor");
+  EXPECT_EQ(NamedPrefix::parse("10.20.0.0/16=a=b")->name, "a=b");
+  EXPECT_EQ(NamedPrefix::parse("fd00:1::/48")->name, "fd00:1::/48");
+  EXPECT_EQ(NamedPrefix::parse("10.20.0.0/16 =")->name, "10.20.0.0/16");
+  EXPECT_FALSE(NamedPrefix::parse(""));
 }
 
 TEST(Faults, DuplicatesAndSyntaxBearTheLine) {

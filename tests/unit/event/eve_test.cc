@@ -311,6 +311,28 @@ TEST(Eve, SubflowJoined) {
   EXPECT_EQ(line(record())["mptcp"]["event"], "end");
 }
 
+TEST(Eve, AConnectionThatStarts) {
+  SubflowJoined e;
+  e.started = true;
+  e.head = head();
+  e.connection_id = "5f2a";
+  e.subflows = record().subflows;
+  EXPECT_EQ(line(e)["mptcp"]["event"], "started");
+}
+
+TEST(Eve, OptionsSeenBySubtype) {
+  ConnectionRecord r = record();
+  EXPECT_EQ(line(r)["mptcp"]["options"], json::object());
+  r.options = {3, 6, 120, 2, 1, 0, 0, 1, 0};
+  const json wanted{{"mp_capable", 3}, {"mp_join", 6}, {"dss", 120}, {"add_addr", 2}, {"remove_addr", 1}, {"mp_fastclose", 1}};
+  EXPECT_EQ(line(r)["mptcp"]["options"], wanted);
+  // It was offered, and came to nothing.
+  r.mptcp = false;
+  EXPECT_EQ(line(r)["tcp"]["options"], wanted);
+  r.options = {};
+  EXPECT_FALSE(line(r)["tcp"].contains("options"));
+}
+
 TEST(Eve, EngineAndStats) {
   const json e = line(EngineEvent{5, Level::kWarning, "sink_lost", "disk full", {{"lines", 3}}});
   EXPECT_EQ(e["log_level"], "warning");

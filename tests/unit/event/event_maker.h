@@ -45,6 +45,7 @@ class EventMaker {
     r.checksum = flag();
     r.token_client = token();
     r.token_server = token();
+    for (uint64_t& n : r.options) n = flag() ? number() : 0;
     for (size_t n = below(4); n > 0; --n) r.subflows.push_back(subflow());
     for (StreamRecord& s : r.stream) {
       s = {number(), std::nullopt, number(), number(), number(), number(), number(), flag()};
@@ -102,6 +103,7 @@ class EventMaker {
 
   SubflowJoined joined() {
     SubflowJoined j;
+    j.started = flag();
     j.head = head();
     j.connection_id = id();
     j.version = static_cast<uint8_t>(below(2));
