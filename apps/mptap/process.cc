@@ -2,8 +2,10 @@
 #include "apps/mptap/process.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,7 +50,11 @@ tl::expected<int, std::string> spawn(const std::vector<std::string>& argv, int i
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   pid_t pid = 0;
-  const int failed = posix_spawnp(&pid, argv[0].c_str(), &files, &attributes, args.data(), environ);
+  int failed = posix_spawnp(&pid, argv[0].c_str(), &files, &attributes, args.data(), environ);
+  // The administrator's tools: not in the PATH of everybody who has become root.
+  for (const char* folder : {"/usr/sbin/", "/sbin/"})
+    if (failed == ENOENT || failed == EACCES)
+      failed = posix_spawn(&pid, (folder + argv[0]).c_str(), &files, &attributes, args.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   if (failed) return tl::unexpected(fmt::format("cannot run {}: {}; is it installed?", argv[0], std::strerror(failed)));
@@ -63,6 +69,12 @@ int wait_for(int pid) {
 }
 
 }  // namespace
+
+bool may_administer_network() {
+  __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[2]{};
+  return syscall(SYS_capget, &head, sets) == 0 && (sets[0].effective >> CAP_NET_ADMIN & 1) != 0;
+}
 
 tl::expected<Output, std::string> run(const std::vector<std::string>& argv, const std::string& input) {
   std::signal(SIGPIPE, SIG_IGN);

@@ -14,7 +14,10 @@ struct Output {
   std::string out, err;
 };
 
-// argv[0] is looked up in PATH. The error says that the program could not be started, and why.
+// Whether this process has CAP_NET_ADMIN, as root has.
+bool may_administer_network();
+
+// argv[0] is looked up in PATH, then in /usr/sbin and /sbin. The error says that the program could not be started, and why.
 tl::expected<Output, std::string> run(const std::vector<std::string>& argv, const std::string& input = {});
 
 // A child that runs until this object goes away, its standard input held open: when the parent dies, however it dies, the

@@ -287,6 +287,13 @@ def _():
             done = net.call("server", [MPTAP, "harden", *argv])
             equal(f"exit code of {argv}", done.returncode, 2)
             assert part in done.stdout + done.stderr, f"{argv}: {done.stdout + done.stderr}"
+        done = net.call("server", [MPTAP, "harden", "strip", "--interface", "eth9", "--apply"])
+        equal("--apply for an interface that is not there", (done.returncode, done.stderr),
+              (3, 'mptap harden: there is no interface "eth9"; ip link lists them\n'))
+        equal("printed for another host", net.call("server", [MPTAP, "harden", "strip", "--interface", "eth9"]).returncode, 0)
+        for argv in (["strip"], ["off"], ["remove"], ["limits"]):
+            done = net.call("server", ["setpriv", "--bounding-set=-all", MPTAP, "harden", *argv, "--apply"])
+            equal(f"{argv} without privileges", (done.returncode, done.stderr.count("\n"), "needs root" in done.stderr), (3, 1, True))
         equal("macOS cannot be applied here", net.call("server", [MPTAP, "harden", "off", "--system", "macos", "--apply"]).returncode, 3)
 
 

@@ -157,10 +157,13 @@ def _():
 @suite.case("wrong calls say what would be right")
 def _():
     for argv, code, part in ((["--subtype", "jion"], 2, "one of capable, join"), (["--write", "x"], 2, "needs --interface or --read"),
-                             (["--read", "/nowhere.pcap"], 3, "/nowhere.pcap"), (["--format", "pf"], 2, "bpf")):
+                             (["--read", "/nowhere.pcap"], 3, "/nowhere.pcap"), (["--interface", "eth9x"], 3, 'there is no interface "eth9x"'), (["--format", "pf"], 2, "bpf")):
         done = subprocess.run([MPTAP, "monitor", *argv], capture_output=True, text=True)
         equal(f"exit code of {argv}", done.returncode, code)
         assert part in done.stdout + done.stderr, done.stdout + done.stderr
+    if os.geteuid() == 0:
+        done = subprocess.run(["setpriv", "--bounding-set=-all", MPTAP, "monitor", "--interface", "lo"], capture_output=True, text=True)
+        equal("without privileges", (done.returncode, done.stderr), (3, "mptap monitor: lo: capturing needs root, or the capability CAP_NET_RAW\n"))
 
 
 if __name__ == "__main__":

@@ -394,6 +394,14 @@ def _():
             done = net.call("scanner", [MPTAP, "scan", *argv])
             equal(f"exit code of {argv}: {done.stdout + done.stderr}", done.returncode, code)
             assert part in done.stdout + done.stderr, f"{argv}: {done.stdout + done.stderr}"
+        nobody = net.call("scanner", ["setpriv", "--bounding-set=-all", MPTAP, "scan", "10.8.0.2", "-p", "80",
+                                      "--source-ports", "62000-63000"])
+        equal("without privileges", (nobody.returncode, nobody.stderr),
+              (3, "mptap scan: raw packets need root, or the capabilities CAP_NET_RAW and CAP_NET_ADMIN\n"))
+        # Whoever became root by su has no /usr/sbin in the PATH.
+        bare = net.call("scanner", ["env", "PATH=/usr/bin:/bin", MPTAP, "scan", "10.8.0.77", "-p", "80", "--source-ports", "62000-63000",
+                                    "--timeout", "100"])
+        equal("without sbin in the PATH: " + bare.stderr, bare.returncode, 0)
         nothing_left(net)
         said = net.run("scanner", [MPTAP, "scan", "--help"])
         assert "whose owner has allowed it in writing" in said

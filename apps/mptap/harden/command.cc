@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/mptap/harden/command.h"
 
+#include <net/if.h>
+
 #include <memory>
 
 #include <fmt/format.h>
@@ -132,6 +134,9 @@ int filter(const Options& o, Effect effect) {
     text = *script;
   }
   if (!o.apply) return finish(text);
+  // Rules may be printed for another host; here they would never hold.
+  for (const std::string& name : o.interfaces)
+    if (if_nametoindex(name.c_str()) == 0) return fail(fmt::format("there is no interface \"{}\"; ip link lists them", name));
   const auto done = apply_rules(o.tool, text, effect_name(effect));
   if (done) fmt::print("{}Nothing keeps them over a reboot: save what this prints without --apply.\n", *done);
   return done ? cli::kDone : fail(done.error());
@@ -161,7 +166,13 @@ void add_command(CLI::App& app, cli::Action& action) {
   const auto add = [&](const char* name, const char* help, std::function<int()> run) {
     auto* sub = harden->add_subcommand(name, help);
     sub->add_flag("--apply", o->apply, "do it and verify it, as root");
-    sub->callback([&action, run = std::move(run)] { action = run; });
+    sub->callback([&action, o, run = std::move(run)] {
+      action = [o, run] {
+        return o->apply && !cli::may_administer_network()
+                   ? fail("--apply needs root, or the capability CAP_NET_ADMIN; without --apply, what it would do is printed")
+                   : run();
+      };
+    });
     return sub;
   };
   for (const bool on : {false, true}) {

@@ -39,7 +39,13 @@ tl::expected<CaptureResult, std::string> capture(const CaptureSpec& spec, Subtyp
     pcap_set_snaplen(source.get(), 262144);
     pcap_set_promisc(source.get(), 1);
     pcap_set_timeout(source.get(), 100);
-    if (pcap_activate(source.get()) < 0) return tl::unexpected(fmt::format("{}: {}", spec.interface, pcap_geterr(source.get())));
+    if (const int code = pcap_activate(source.get()); code < 0) {
+      if (code == PCAP_ERROR_PERM_DENIED)
+        return tl::unexpected(fmt::format("{}: capturing needs root, or the capability CAP_NET_RAW", spec.interface));
+      if (code == PCAP_ERROR_NO_SUCH_DEVICE)
+        return tl::unexpected(fmt::format("there is no interface \"{}\"; ip link lists them", spec.interface));
+      return tl::unexpected(fmt::format("{}: {}", spec.interface, pcap_geterr(source.get())));
+    }
   }
   const auto link = link_of(pcap_datalink(source.get()));
   if (!link)

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/mptap/scan/guard.h"
 
+#include <net/if.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -30,6 +34,19 @@ tl::expected<Guard, std::string> Guard::raise(PortRange ports) {
       "nftables did not take the rule that keeps this host from resetting the answers: {}; scan as root, or from an unused "
       "address with --source-ip",
       said));
+}
+
+tl::expected<void, std::string> check_sockets(const std::string& interface) {
+  if (!interface.empty() && if_nametoindex(interface.c_str()) == 0)
+    return tl::unexpected(fmt::format("there is no interface \"{}\"; ip link lists them", interface));
+  const int probe = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (probe >= 0) {
+    close(probe);
+    return {};
+  }
+  if (errno == EPERM || errno == EACCES)
+    return tl::unexpected(std::string("raw packets need root, or the capabilities CAP_NET_RAW and CAP_NET_ADMIN"));
+  return tl::unexpected(fmt::format("cannot open a packet socket: {}", std::strerror(errno)));
 }
 
 tl::expected<void, std::string> check_ports_unused(PortRange ports) {

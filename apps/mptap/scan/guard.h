@@ -28,4 +28,7 @@ class Guard {
 // The error names the first port that a program of this host uses or may be given.
 tl::expected<void, std::string> check_ports_unused(PortRange ports);
 
+// Whether this process may open packet sockets, and the interface is there; empty: any.
+tl::expected<void, std::string> check_sockets(const std::string& interface);
+
 }  // namespace mptap::scan

@@ -216,6 +216,9 @@ tl::expected<End, std::string> run_scan(const ScanSpec& spec, const std::atomic<
       state = std::move(**old);
     }
   }
+  if (spec.device.empty()) {
+    if (auto ok = check_sockets(spec.interface); !ok) return tl::unexpected(ok.error());
+  }
   // Addresses that nobody has cannot be reset by this host's kernel, and a DPDK port it does not see.
   std::optional<Guard> guard;
   if (spec.sources.empty()) {
