@@ -263,11 +263,34 @@ def _():
                     while times[start] < now - seconds:
                         start += 1
                     most = max(most, end - start + 1)
-                # The burst is 10 ms of packets; a few more where timestamps are taken late.
-                allowed = rate * seconds + max(1, rate / 100) + 3 + rate * 0.02
+                # The burst is 64 packets, or a quarter of a second; a few more where timestamps are taken late.
+                allowed = rate * seconds + min(64, rate / 4) + 3 + rate * 0.05
                 assert most <= allowed, f"{most} packets in {seconds} s at {rate}/s, allowed are {allowed}"
             average = len(times) / (times[-1] - times[0])
-            assert average > rate * 0.7, f"{average:.0f}/s of {rate}/s"
+            # Generous: a machine that has other things to do.
+            assert average > rate * 0.4, f"{average:.0f}/s of {rate}/s"
+
+
+@suite.case("a /16 takes no longer than the rate says")
+def _():
+    why = lab.why_not()
+    if why:
+        raise Skip(why)
+    with Net() as net:
+        net.host("scanner")
+        net.router("hole")
+        net.link("scanner", "eth0", ["10.8.0.1/24"], "hole", "eth0", ["10.8.0.2/24"])
+        net.route("scanner", "10.9.0.0/16", "10.8.0.2")
+        net.run("hole", ["ip", "route", "add", "blackhole", "10.9.0.0/16"])
+        rate = 5000
+        results, summary = scan(net, "10.9.0.0/16", "-p", "443", "--rate", str(rate), "--retries", "0", "--no-plain", timeout=300)
+        equal("targets", (summary["targets"], summary["finished"], summary["complete"]), (65536, 65536, True))
+        equal("verdicts", set(verdicts(results).values()), {"filtered"})
+        # One SYN each, one ARP; the timeout comes on top. Generous: a machine that has other things to do.
+        assert summary["packets"] <= 65536 + 10, summary
+        least = 65536 / rate
+        assert least * 0.9 < summary["seconds"] < (least + 0.5) * 3, summary
+        print(f"     a /16 at {rate} packets a second: {summary['packets']} packets in {summary['seconds']:.1f} s, {least:.1f} s are the rate's")
 
 
 @suite.case("excluded addresses get no packet; targets and exclusions come from files too")
@@ -292,19 +315,37 @@ def _():
 
 
 def lines_of(path):
+    rows = []
     with open(path, encoding="ascii") as f:
-        return [json.loads(line) for line in f if line.endswith("\n")]
+        for line in f:
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise AssertionError(f"no line of JSON: {line!r}: {error}") from error
+    return rows
+
+
+def done_so_far(state):
+    """Targets that the state file calls done."""
+    try:
+        with open(state, encoding="ascii") as f:
+            said = json.load(f)
+    except FileNotFoundError:
+        return 0
+    return said["next"] + len(said["done"])
 
 
 @suite.case("a scan that is stopped goes on, each target done once")
 def _():
     with lan(("on", 2)) as net, tempfile.TemporaryDirectory() as where:
         state, out = os.path.join(where, "state"), os.path.join(where, "out")
-        argv = [MPTAP, "scan", "10.8.0.2", "-p", "1-1500", "--json", "--rate", "1000", "--state", state, "--timeout", "500"]
+        argv = [MPTAP, "scan", "10.8.0.2", "-p", "1-4000", "--json", "--rate", "1000", "--state", state, "--timeout", "500"]
         for number in (signal.SIGINT, signal.SIGTERM):
             with open(out, "a", encoding="ascii") as f:
                 process = net.start("scanner", argv, stdout=f)
-                time.sleep(0.7)
+                # Not before some targets are done, however slow the machine is: the state says so once a second.
+                before = done_so_far(state)
+                net.wait(lambda: done_so_far(state) > before or process.poll() is not None, "targets that are done", 60)
                 process.send_signal(number)
                 equal(f"exit code after signal {number}", process.wait(20), 1)
                 nothing_left(net)
@@ -312,10 +353,10 @@ def _():
             equal("exit code", net.start("scanner", argv, stdout=f).wait(60), 0)
         rows = lines_of(out)
         ports = [row["port"] for row in rows if row["type"] == "result"]
-        equal("ports, each once", sorted(ports), list(range(1, 1501)))
+        equal("ports, each once", sorted(ports), list(range(1, 4001)))
         summaries = [row for row in rows if row["type"] == "summary"]
         equal("complete", [s["complete"] for s in summaries], [False, False, True])
-        assert 0 < summaries[0]["finished"] < summaries[1]["finished"] < 1500, summaries
+        assert 0 < summaries[0]["finished"] < summaries[1]["finished"] < 4000, summaries
         # Other targets are not these.
         done = net.call("scanner", [*argv[:3], "-p", "1-10", *argv[5:]])
         equal("exit code", done.returncode, 3)
@@ -333,6 +374,7 @@ def _():
             assert "mptap_scan" in net.run("scanner", ["nft", "list", "tables"])
             process.send_signal(signal.SIGKILL)
             process.wait(20)
+            f.write('{"type":"result","addr')  # as a kill in the middle of a write leaves it
         # ip netns exec becomes the command itself, so that the signal hit the scanner.
         net.wait(lambda: "mptap_scan" not in net.run("scanner", ["nft", "list", "tables"]), "the table to go")
         with open(out, "a", encoding="ascii") as f:

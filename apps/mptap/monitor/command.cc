@@ -33,7 +33,10 @@ With --interface or --read the exact filter runs here:
   mptap monitor --interface eth0 --write - | tcpdump -n -r -
   mptap monitor --read big.pcap --subtype capable,join --write small.pcap
   mptap monitor --format pcap > mptcp.bpf && tcpdump -i eth0 -F mptcp.bpf
-  mptap monitor --format nft --log | nft -f - ; nft list counters)";
+  mptap monitor --format nft --log | nft -f - ; nft list counters
+
+mptap read --json and mptapd count the same: the record of each connection has its packets by subtype (.mptcp.options), and mptapd
+says with an mptcp event "started" when two hosts have taken MPTCP up. Networks given with --critical make it an alert.)";
 
 struct Options {
   std::string format = "pcap", tap;

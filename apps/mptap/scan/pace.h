@@ -9,10 +9,11 @@ namespace mptap::scan {
 
 class Pace {
  public:
-  // The burst is what 10 ms bring, and at least one packet.
+  // The burst is what 10 ms bring, or 64 packets of a slower scan, at most a quarter of a second: a busy machine that lets the
+  // scanner wait must not make it late for good, and no switch minds 64.
   Pace(uint32_t per_second, uint64_t now_ns)
       : interval_ps_(1'000'000'000'000 / per_second),
-        burst_ps_(std::max<uint64_t>(interval_ps_, 10'000'000'000)),
+        burst_ps_(std::max({interval_ps_, k10Ms, std::min(64 * interval_ps_, 25 * k10Ms)})),
         full_at_ps_(now_ns * 1000) {}
 
   // Whether a packet may go now; if so, it is counted.
@@ -30,6 +31,7 @@ class Pace {
   }
 
  private:
+  static constexpr uint64_t k10Ms = 10'000'000'000;
   uint64_t interval_ps_, burst_ps_;
   uint64_t full_at_ps_;  // when the bucket will be full again
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/mptap/scan/scan.h"
 
+#include <fcntl.h>
 #include <openssl/rand.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +35,20 @@ uint64_t random64() {
   uint64_t r = 0;
   RAND_bytes(reinterpret_cast<uint8_t*>(&r), sizeof r);
   return r >> 1;  // JSON readers with signed numbers take it as well
+}
+
+// A scan that was killed may have left half a line at the end of the file that this one appends to; its target is done again.
+void drop_half_line(int fd) {
+  struct stat s {};
+  if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode) || s.st_size == 0) return;
+  std::string tail(static_cast<size_t>(std::min<off_t>(s.st_size, 65536)), '\0');
+  const int in = open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_RDONLY | O_CLOEXEC);
+  const ssize_t n = in < 0 ? -1 : pread(in, tail.data(), tail.size(), s.st_size - static_cast<off_t>(tail.size()));
+  if (in >= 0) close(in);
+  const size_t newline = tail.rfind('\n');
+  if (n != static_cast<ssize_t>(tail.size()) || newline == std::string::npos) return;
+  const auto half = static_cast<off_t>(tail.size() - newline - 1);
+  if (half > 0 && ftruncate(fd, s.st_size - half) != 0) fmt::print(stderr, "mptap scan: cannot take half a line away\n");
 }
 
 class Scan {
@@ -214,6 +230,7 @@ tl::expected<End, std::string> run_scan(const ScanSpec& spec, const std::atomic<
         return tl::unexpected(
             fmt::format("{} is the state of a scan of other targets or ports; remove it, or name another file", spec.state_file));
       state = std::move(**old);
+      drop_half_line(STDOUT_FILENO);
     }
   }
   if (spec.device.empty()) {
