@@ -109,6 +109,8 @@ void Connection::map_chunk(Member& m, int dir, Chunk chunk, mptcp::Dss* dss) {
     const uint64_t end = s.ssn + s.length;
     if (chunk.ssn < s.ssn || chunk.ssn >= end) {
       if (chunk.ssn >= end && s.lost) {
+        if (s.unverified && !s.unverified->incomplete) let_go_unverified(m, dir);
+        s.unverified.reset();
         s.valid = false;
         continue;
       }

@@ -314,6 +314,15 @@ void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d
     payload = payload.subspan(h.next - start);
     start = h.next;
   }
+  if (unit.span_copy) {
+    // The tap's second copy never takes the place of the first, whose doubts it has not been asked for.
+    SegmentMeta copy;
+    copy.span_copy = true;
+    copy.timestamp_ns = unit.timestamp_ns;
+    copy.number = unit.number;
+    h.queue.add_loser(start, payload, copy, pool_);
+    return;
+  }
   if (start == h.next && h.queue.empty() && unit.doubt == Doubt::kNone) {
     unit.kind = UnitKind::kData;
     unit.ssn = start - h.fast_open;

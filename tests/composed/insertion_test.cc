@@ -76,6 +76,21 @@ TEST_P(InsertionTricks, NotAheadOfAHoleEither) {
   EXPECT_EQ(drive(c).delivered(kToServer), "a*4 b*6 R*6 T*6");
 }
 
+// A SPAN port that delivers the forged segment twice makes it no truer.
+TEST_P(InsertionTricks, NorDoesTheTapsSecondCopyOfIt) {
+  const Trick& trick = GetParam();
+  ConversationConfig config;
+  config.timestamps = trick.timestamps;
+  Conversation c = established(config);
+  c.now_ns += 100'000'000;
+  c.data(0, kToServer, 4, run('X', 6), {.ssn = 5, .data_ack = false, .fate = Fate::kHostLost, .change = trick.change});
+  c.span_copy();
+  c.data(0, kToServer, 4, run('R', 6), {.ssn = 5});
+  c.ack(0, kToClient);
+  go_on(c, 10);
+  EXPECT_EQ(drive(c).delivered(kToServer), "a*4 R*6 T*6");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, InsertionTricks, testing::ValuesIn(kTricks), [](const auto& trick) { return trick.param.name; });
 
 TEST(Insertion, WrongChecksumsAreCounted) {

@@ -96,6 +96,21 @@ TEST(Tap, BytesAboveAHoleOfTheirSubflowThatNobodyAcknowledgedArePending) {
   }
 }
 
+// Three bytes of a mapping of four came, then another mapping above the hole: neither was verified or handed up.
+TEST(Tap, PartsOfAnUnverifiedMappingBelowAnotherOneArePending) {
+  ConversationConfig config;
+  config.client_wants_checksum = true;
+  Conversation c = established(config);
+  const DataSpec mapping{.map_ssn = 5, .map_offset = 4, .map_length = 4, .map_bytes = run('P', 4)};
+  c.data(0, kToServer, 4, run('P', 3), mapping);
+  c.data(0, kToServer, 4, run('P', 2), {.ssn = 9});
+  const Outcome o = drive(c);
+  EXPECT_EQ(o.delivered(kToServer), "a*4");
+  EXPECT_EQ(o.record().stream[0].pending_bytes, 3u);
+  EXPECT_EQ(o.record().stream[0].duplicate_bytes, 2u);
+  expect_agreement(c);
+}
+
 TEST(Tap, PlainTcpAboveAHoleThatNobodyAcknowledgedIsPending) {
   Conversation c = established();
   c.plain_data(0, kToServer, run('p', 4));
