@@ -340,7 +340,11 @@ def _():
         assert "/dev/full" in done.stderr and "No space left" in done.stderr, done.stderr
 
 
-def daemon(capture, settings, done, workers=1):
+class TooLate(AssertionError):
+    pass
+
+
+def daemon(capture, settings, done, workers=1, patience=60):
     """mptapd on a capture until its stream is written; its events and what it said."""
     path = os.path.join(work.name, "mptapd.toml")
     with open(path, "w", encoding="utf-8") as f:
@@ -365,11 +369,12 @@ address = ""
     with open(os.path.join(work.name, "d.out"), "w+b") as out, open(os.path.join(work.name, "d.err"), "w+b") as err:
         process = subprocess.Popen([MPTAPD, "--config", path], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + patience
             while not done():
                 said = material.read(os.path.join(work.name, "d.err")).decode()
                 assert process.poll() is None, f"mptapd ended: {said[-600:]}"
-                assert time.monotonic() < deadline, f"waited 60 s in vain: {said[-600:]}"
+                if time.monotonic() >= deadline:
+                    raise TooLate(f"waited {patience} s in vain: {said[-600:]}")
                 time.sleep(0.1)
             process.send_signal(signal.SIGTERM)
             equal("exit code", process.wait(60), 0)
@@ -419,8 +424,17 @@ for _workers in (1, 2, 4):
         for name in ("small", "evil", "csum"):
             folder = fresh("files")
             row = truth[name]
-            events, _said = daemon(material.path(name, work.name), f'directory = "{folder}"',
-                                   settled(folder, row["c2s_len"] + row["s2c_len"] + 500), workers)
+            # A port that plays a capture at full speed makes packet time leap: where the scheduler holds one of several workers
+            # back, what it has is late, and that is a loss as any of the tap. So several workers have three tries.
+            for last in (False, False, True) if workers > 1 else (True,):
+                try:
+                    events, _said = daemon(material.path(name, work.name), f'directory = "{folder}"',
+                                           settled(folder, row["c2s_len"] + row["s2c_len"] + 500), workers, 60 if last else 15)
+                    break
+                except TooLate:
+                    if last:
+                        raise
+                    folder = fresh("files")
             out = joined(folder)
             seen = Seen(out)
             flow = first_tuple(material.path(name, work.name))
