@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be done to a connection, and what became of it, as plain values. A request goes to the worker that owns the connection
-// and is answered at once with an error or an outcome that is kPending, and later, once, with the final one:
-//
-//   tl::expected<Outcome, Error> Engine::act(const Request&, std::function<void(const Outcome&)> done);  // on its thread
-//
+// What can be done to a connection, and what became of it, as plain values: the words that control plane and workers share. A
+// request is for the worker that owns the connection; its answer is an error or an outcome, kPending first, later the final one.
 // An outcome says what happened on the wire, not that a packet was sent.
 #pragma once
 
