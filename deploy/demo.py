@@ -90,9 +90,7 @@ def compare(on_tap, on_egress):
 def live(mptap):
     """What mptap printed, exit code."""
     with lab.Lab(paths=2) as net:
-        net.mptcp("client", "endpoint", "add", "10.77.1.1", "dev", "a1", "id", "1", "subflow")
-        net.mptcp("client", "endpoint", "add", "10.77.2.1", "dev", "a2", "id", "2")
-        net.mptcp("server", "endpoint", "add", "10.77.2.2", "dev", "b2", "id", "2", "signal")
+        lab.join_on_path_2(net)
         net.veth("eg0", "eg1")
         say(PICTURE)
         with tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory(prefix="mptap-demo-") as folder:

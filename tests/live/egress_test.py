@@ -31,12 +31,6 @@ def needs_lab():
         raise Skip(why)
 
 
-def endpoints(net):
-    net.mptcp("client", "endpoint", "add", "10.77.1.1", "dev", "a1", "id", "1", "subflow")
-    net.mptcp("client", "endpoint", "add", "10.77.2.1", "dev", "a2", "id", "2")
-    net.mptcp("server", "endpoint", "add", "10.77.2.2", "dev", "b2", "id", "2", "signal")
-
-
 def text(path):
     with open(path, encoding="utf-8", errors="replace") as f:
         return f.read()
@@ -95,7 +89,7 @@ def with_string(streams):
 def _():
     needs_lab()
     with lab.Lab(paths=2) as net:
-        endpoints(net)
+        lab.join_on_path_2(net)
         net.veth("eg0", "eg1")
         tap, egress = Tcpflow(net, "br0"), Tcpflow(net, "eg1")
         daemon = Daemon(net, 'port = "net_af_packet1,iface=eg0"')
@@ -121,7 +115,7 @@ def _():
 def _():
     needs_lab()
     with lab.Lab(paths=2, rate="40mbit") as net:
-        endpoints(net)
+        lab.join_on_path_2(net)
         net.veth("eg0", "eg1")
         capture = os.path.join(work.name, "live.pcap")
         shark = net.start("tap", ["tshark", "-q", "-i", "eg1", "-w", capture], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -172,7 +166,7 @@ def _():
         print("     Suricata is not installed here: this case has nothing to say", flush=True)
         return
     with lab.Lab(paths=2) as net:
-        endpoints(net)
+        lab.join_on_path_2(net)
         net.veth("eg0", "eg1")
         on_tap, on_egress = suricata(net, "br0"), suricata(net, "eg1")
         daemon = Daemon(net, 'port = "net_af_packet1,iface=eg0"')
@@ -187,7 +181,7 @@ def _():
 def _():
     needs_lab()
     with lab.Lab(paths=2) as net:
-        endpoints(net)
+        lab.join_on_path_2(net)
         net.veth("eg0", "eg1")
         egress = Tcpflow(net, "eg1")
         daemon = Daemon(net, 'port = "net_af_packet1,iface=eg0"\npass = "all"', workers=2)

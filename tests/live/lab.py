@@ -248,6 +248,13 @@ class Lab:
             time.sleep(0.05)
 
 
+def join_on_path_2(net):
+    """The client's connections begin on path 1; it joins on path 2 when the server signals its address there."""
+    net.mptcp("client", "endpoint", "add", "10.77.1.1", "dev", "a1", "id", "1", "subflow")
+    net.mptcp("client", "endpoint", "add", "10.77.2.1", "dev", "a2", "id", "2")
+    net.mptcp("server", "endpoint", "add", "10.77.2.2", "dev", "b2", "id", "2", "signal")
+
+
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--watch":
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

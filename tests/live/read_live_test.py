@@ -29,12 +29,6 @@ def needs_lab():
         raise Skip(why)
 
 
-def endpoints(net):
-    net.mptcp("client", "endpoint", "add", "10.77.1.1", "dev", "a1", "id", "1", "subflow")
-    net.mptcp("client", "endpoint", "add", "10.77.2.1", "dev", "a2", "id", "2")
-    net.mptcp("server", "endpoint", "add", "10.77.2.2", "dev", "b2", "id", "2", "signal")
-
-
 class Tap:
     """mptap on the tap's bridge; events() ends it and returns what it said."""
 
@@ -71,7 +65,7 @@ def connection(found):
 def _():
     needs_lab()
     with lab.Lab(paths=2) as net:
-        endpoints(net)
+        lab.join_on_path_2(net)
         tap = Tap(net, "--json", "--sha256", "--rules", RULES)
         sent_before = net.run("tap", ["cat", "/sys/class/net/br0/statistics/tx_packets"])
         server, _ = net.converse(["evil"])
@@ -96,7 +90,7 @@ def _():
     needs_lab()
     size = 8 << 20
     with lab.Lab(paths=2, rate="60mbit") as net:
-        endpoints(net)
+        lab.join_on_path_2(net)
         tap = Tap(net, "--json", "--sha256")
         server, client = net.converse(["transfer"], [size, 2], [size, 1, 2])
         record = connection(tap.events())
