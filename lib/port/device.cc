@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <span>
 
@@ -113,6 +114,14 @@ std::string_view Device::argument(std::string_view key) const {
     if (parameter.size() > key.size() && parameter.starts_with(key) && parameter[key.size()] == '=')
       return parameter.substr(key.size() + 1);
   return {};
+}
+
+std::string driver_arguments(const Device& device) {
+  if (device.driver != "net_af_packet" || !device.argument("framecnt").empty()) return device.arguments;
+  constexpr unsigned long kRing = 16ul << 20, kFrame = 2048, kLeast = 512;  // bytes; bytes and frames that DPDK takes
+  const std::string given(device.argument("framesz"));
+  const unsigned long frame = given.empty() ? kFrame : std::max(std::strtoul(given.c_str(), nullptr, 10), kFrame);
+  return fmt::format("{},framecnt={}", device.arguments, std::max(kRing / frame, kLeast));
 }
 
 std::vector<std::string> kernel_interfaces() {

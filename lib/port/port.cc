@@ -232,7 +232,7 @@ int promiscuous_socket(const std::string& interface) {
 tl::expected<uint16_t, std::string> plug(const std::string& name, const Device& device, CapturedLog& log) {
   if (find_port(device.name) != RTE_MAX_ETHPORTS)
     return tl::unexpected(fmt::format("port {}: {} is in use already; give it another number", name, device.name));
-  const int rc = rte_eal_hotplug_add("vdev", device.name.c_str(), device.arguments.c_str());
+  const int rc = rte_eal_hotplug_add("vdev", device.name.c_str(), driver_arguments(device).c_str());
   const uint16_t id = find_port(device.name);
   if (rc == 0 && id != RTE_MAX_ETHPORTS) return id;
   const std::string said = log.first_line();

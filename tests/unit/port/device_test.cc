@@ -42,6 +42,14 @@ TEST(Device, KernelInterfaceMeansAfPacket) {
   EXPECT_EQ(device->argument("iface"), "lo");
 }
 
+TEST(Device, AfPacketGetsRingsOf16MiBUnlessFramesAreCounted) {
+  EXPECT_EQ(driver_arguments(*parse_device("lo")), "iface=lo,framecnt=8192");
+  EXPECT_EQ(driver_arguments(*parse_device("net_af_packet0,iface=lo,blocksz=65536,framesz=16384")),
+            "iface=lo,blocksz=65536,framesz=16384,framecnt=1024");
+  EXPECT_EQ(driver_arguments(*parse_device("net_af_packet0,iface=lo,framecnt=256")), "iface=lo,framecnt=256");
+  EXPECT_EQ(driver_arguments(*parse_device("net_tap0")), "");
+}
+
 TEST(Device, DriversNotInTheTablePass) {
   const auto device = parse_device("net_softnic0,firmware=x");
   ASSERT_TRUE(device) << device.error();
