@@ -11,6 +11,7 @@
 #include <rte_lcore.h>
 
 #include "apps/mptapd/privileges.h"
+#include "worker/tally.h"
 
 namespace mptap::daemon {
 namespace {
@@ -43,19 +44,28 @@ sigset_t handled_signals() {
 class Daemon::Listener final : public worker::Listener {
  public:
   explicit Listener(event::EventQueue& queue) : queue_(queue) {}
-  void on_record(const event::ConnectionRecord& e) override { queue_.push(e); }
-  void on_alert(const event::Alert& e) override { queue_.push(e); }
-  void on_anomaly(const event::Anomaly& e) override { queue_.push(e); }
-  void on_joined(const event::SubflowJoined& e) override { queue_.push(e); }
+  // Of the worker that this listens to; before it runs.
+  void count_into(worker::Counters& counters) { tally_.emplace(counters); }
+  void on_record(const event::ConnectionRecord& e) override { tell(e); }
+  void on_alert(const event::Alert& e) override { tell(e); }
+  void on_anomaly(const event::Anomaly& e) override { tell(e); }
+  void on_joined(const event::SubflowJoined& e) override { tell(e); }
 
  private:
+  template <typename Told>
+  void tell(const Told& e) {
+    tally_->count(e);
+    queue_.push(e);
+  }
   event::EventQueue& queue_;
+  std::optional<worker::Tally> tally_;
 };
 
 Daemon::Daemon(std::string config_path, config::Config config)
     : config_path_(std::move(config_path)), config_(std::move(config)) {}
 
 Daemon::~Daemon() {
+  metrics_.reset();
   if (reloader_.joinable()) reloader_.join();
   workers_.clear();
   egress_.reset();
@@ -131,6 +141,7 @@ tl::expected<void, std::string> Daemon::make_workers() {
     if (egress_) (*engine)->set_egress(egress_->add_outlet());
     workers_.push_back(std::make_unique<worker::LiveWorker>(*fabric_, i, std::move(*engine), config.decode,
                                                             router_options(config_), std::move(queues[i])));
+    listeners_.back()->count_into(workers_.back()->own_counters());
     counters_.push_back(&workers_.back()->counters());
   }
   return {};
@@ -163,6 +174,15 @@ void Daemon::launch() {
   }
 }
 
+void Daemon::make_metrics() {
+  MetricsSources sources{
+      .workers = {}, .fabric = fabric_.get(), .ports = ports_, .writer = writer_.get(), .egress = egress_.get()};
+  for (const auto& w : workers_) sources.workers.push_back(w.get());
+  metrics_ = std::make_unique<Metrics>(sources, config_);
+  metrics_->loaded(rules_.loaded, rules_.left_out);
+  if (const auto said = metrics_->keep(now_ms())) say(Level::kError, "metrics", *said);
+}
+
 void Daemon::say(Level level, const char* event, const std::string& message,
                  std::vector<std::pair<std::string, uint64_t>> numbers) {
   fmt::print(stderr, "mptapd: {}\n", message);
@@ -176,6 +196,7 @@ int Daemon::run() {
   launch();
   watched_.assign(workers_.size(), {0, started_ms_, false});
   for (const port::Port& port : ports_) links_.push_back(port.link().up);
+  make_metrics();
   const std::string status = fmt::format("{} ports, {} workers, {} rules", ports_.size(), workers_.size(), rules_.loaded);
   say(Level::kInfo, "started", "started: " + status);
   notifier_.ready(status);
@@ -217,17 +238,20 @@ void Daemon::finish_reload() {
   if (!reload_done_.exchange(false)) return;
   reloader_.join();
   if (!reloaded_) {
+    metrics_->refused();
     say(Level::kError, "reload_failed", "reload failed, the old rules stay: " + reloaded_.error());
     return;
   }
   for (const std::string& message : reloaded_->messages) fmt::print(stderr, "{}\n", message);
   if (reloaded_->loaded == 0 && reloaded_->left_out > 0) {
+    metrics_->refused();
     say(Level::kError, "reload_failed",
         fmt::format("reload failed, the old rules stay: none of the {} new rules can be used", reloaded_->left_out));
     return;
   }
   if (rules_.ruleset) old_rules_.push_back(rules_.ruleset);
   rules_ = std::move(*reloaded_);
+  metrics_->loaded(rules_.loaded, rules_.left_out);
   for (const auto& w : workers_) w->give_rules(rules_.ruleset, config_.timeouts.old_rules_s * 1'000'000'000);
   say(Level::kInfo, "reloaded", fmt::format("reloaded: {} rules, {} left out", rules_.loaded, rules_.left_out),
       {{"rules", rules_.loaded}, {"left_out", rules_.left_out}});
@@ -262,6 +286,7 @@ void Daemon::watch() {
     const uint64_t lost = worker::sum(counters_, worker::kEgressRefused) + worker::sum(counters_, worker::kEgressCut);
     if (const auto said = egress_->complaint(lost, now)) say(Level::kWarning, "egress_slow", *said, {{"connections", lost}});
   }
+  if (const auto said = metrics_->keep(now)) say(Level::kWarning, "metrics", *said);
   if (well) notifier_.alive();
   if (config_.events.stats_s != 0 && now >= next_stats_ms_) {
     next_stats_ms_ = now + config_.events.stats_s * 1000;
@@ -282,6 +307,7 @@ void Daemon::push_stats() {
 
 void Daemon::stop() {
   notifier_.stopping();
+  metrics_.reset();
   control_.phase = worker::LiveControl::Phase::kDrain;
   const auto wait = [&](uint64_t limit_ms, auto&& condition) {
     const uint64_t end = now_ms() + limit_ms;

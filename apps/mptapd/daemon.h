@@ -12,6 +12,7 @@
 
 #include "apps/mptapd/balance.h"
 #include "apps/mptapd/egress.h"
+#include "apps/mptapd/metrics.h"
 #include "apps/mptapd/notify.h"
 #include "apps/mptapd/settings.h"
 #include "config/config.h"
@@ -37,6 +38,7 @@ class Daemon {
   tl::expected<void, std::string> open_ports();
   tl::expected<void, std::string> make_workers();
   void launch();
+  void make_metrics();
   void stop();
   void watch();
   void begin_reload();
@@ -60,6 +62,7 @@ class Daemon {
   std::vector<std::thread> threads_;  // where workers have no CPUs of their own
   worker::LiveControl control_;
   Notifier notifier_;
+  std::unique_ptr<Metrics> metrics_;
 
   struct Watched {
     uint64_t heartbeat = 0, since_ms = 0;

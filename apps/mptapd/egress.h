@@ -27,6 +27,9 @@ class Egress {
   void start() { writer_->start(); }
   // The workers have ended.
   void close() { writer_->close(); }
+  // Frames, so far. Any thread.
+  uint64_t written() const { return writer_->written(); }
+  uint64_t lost() const { return writer_->lost(); }
 
   // A sentence when frames or connections were lost since the last time that it said so; at most one a minute.
   std::optional<std::string> complaint(uint64_t connections_lost, uint64_t now_ms);

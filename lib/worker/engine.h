@@ -141,7 +141,10 @@ class Engine final : private connection::Observer {
 
   const EngineCounters& counters() const { return counters_; }
   uint64_t memory_held() const { return pool_.in_use(); }
+  uint64_t history_bytes() const { return history_total_; }
   size_t open_connections() const { return connections_open_; }
+  size_t open_subflows() const { return flows_.size() - free_flows_.size(); }
+  size_t joins_waiting() const { return parked_count_; }
   uint64_t now_ns() const { return now_; }
 
  private:

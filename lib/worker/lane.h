@@ -80,7 +80,9 @@ class Lane {
   size_t receive(std::span<Parcel*> out) { return there_.pop(out); }
   void give_back(Parcel* parcel) { back_.push(parcel); }
 
+  // Any thread.
   size_t depth() const { return there_.size(); }
+  size_t capacity() const { return there_.capacity(); }
 
  private:
   SpscRing<Parcel*> there_, back_;

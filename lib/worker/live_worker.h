@@ -38,21 +38,19 @@ inline const Counter kDroppedConnectionLimit{"dropped_connection_limit_total",
 inline const Counter kConnectionsOpen{"connections_open", "connections followed now", Metric::kGauge};
 inline const Counter kConnectionsTotal{"connections_total", "connections followed so far"};
 inline const Counter kSubflowsTotal{"subflows_total", "subflows followed so far"};
-inline const Counter kJoinsVerified{"joins_verified_total", "joins whose HMACs held"};
-inline const Counter kJoinsFailed{"joins_failed_total", "joins that failed"};
 inline const Counter kJoinsParked{"joins_parked_total", "joins that waited for their connection"};
 inline const Counter kParkLimit{"parked_join_limit_total", "joins that could not wait because too many did"};
-inline const Counter kAlerts{"alerts_total", "alerts"};
 inline const Counter kAlertsSuppressed{"alerts_suppressed_total", "alerts beyond the limit of one rule in one stream"};
-inline const Counter kAnomalies{"anomalies_total", "anomalies"};
 inline const Counter kDetectEvicted{"detect_evicted_total", "addresses whose joins were counted, and that gave way to others"};
 inline constexpr const char* subtype_name(mptcp::Subtype subtype) {
   return event::kSubtypeNames[static_cast<size_t>(subtype)];
 }
 inline const CounterFamily<mptcp::Subtype, event::kSubtypes> kMptcpOptions{
     "mptcp_options_total", "packets of subflows that bear an MPTCP option, by its subtype", "subtype", subtype_name};
-inline const Counter kDelivered{"delivered_bytes_total", "stream bytes of connections that have ended"};
 inline const Counter kHeldBytes{"held_bytes", "memory of bytes that wait for others", Metric::kGauge};
+inline const Counter kHistoryBytes{"history_bytes", "memory of delivered bytes that rules may look back at", Metric::kGauge};
+inline const Counter kSubflowsOpen{"subflows_open", "subflows followed now", Metric::kGauge};
+inline const Counter kJoinsWaiting{"joins_waiting", "joins that wait for their connection now", Metric::kGauge};
 inline const Counter kEgressConnections{"egress_connections_total", "connections given out as plain TCP"};
 inline const Counter kEgressMade{"egress_handshakes_made_total", "of them: those whose handshake the tap did not see"};
 inline const Counter kEgressRefused{"egress_refused_total",
@@ -94,6 +92,8 @@ class LiveWorker {
 
   // Any thread.
   const Counters& counters() const { return counters_; }
+  // The worker's own thread: what its engine tells is counted beside the rest.
+  Counters& own_counters() { return counters_; }
   // Grows while the loop runs.
   uint64_t heartbeat() const { return heartbeat_.load(std::memory_order_relaxed); }
   // Draining, and nothing came for a while.

@@ -42,6 +42,8 @@ files = ["{rule_path}"]
 stdout = true
 [control]
 address = ""
+[metrics]
+address = ""
 {more}""")
 
 
