@@ -24,7 +24,7 @@ ALLOWED = {
     "action": ["packet/", "mptcp/", "subflow/", "connection/", "event/"],
     "worker": ["packet/", "mptcp/", "subflow/", "connection/", "detect/", "stream/", "rules/", "event/", "port/", "action/", "egress/", "config/", "metrics/"],
     "detect": ["packet/address.h", "packet/prefix.h", "config/", "event/anomaly.h"],
-    "control": ["packet/address.h", "event/", "config/", "metrics/", "rules/ruleset.h", "worker/message.h"],
+    "control": ["packet/address.h", "action/action.h", "event/", "config/", "metrics/", "rules/", "mptap/v1/", "google/"],  # mptap/v1 and google: made from proto/
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -44,6 +44,8 @@ def check(name, lines):
             wrong.append(f'{name}:{number}: include "{path}" relative to lib/: "{folder}/{path}"')
         elif target in ("apps", "tests", "bench") or path.startswith(".."):
             wrong.append(f'{name}:{number}: lib/ must not include "{path}"')
+        elif kind == '"' and target in ("mptap", "google") and path.split("/")[0] + "/" not in [a.split("/")[0] + "/" for a in ALLOWED[folder]]:
+            wrong.append(f'{name}:{number}: {folder} must not include the messages of the control plane ("{path}")')
         elif target in ALLOWED and target != folder and not any(path == a or a.endswith("/") and path.startswith(a) for a in ALLOWED[folder]):
             may = ", ".join(ALLOWED[folder]) or "no other folder"
             wrong.append(f'{name}:{number}: {folder} must not include "{path}" (it may include {may})')

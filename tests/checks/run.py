@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The static checks, each by itself or all: run.py [NAME...]. Ends with "N passed, N failed"; --list names them."""
 import os
+import shutil
 import subprocess
 import sys
 
@@ -34,6 +35,21 @@ def python_compiles():
     return (1 if wrong else 0), "\n".join(wrong)
 
 
+BUF = "@bufbuild/buf@1.75.0"
+
+
+def buf_lint():
+    """The contract's names and forms, and that all of it is commented. Without npm, and without buf, there is nothing to run it with."""
+    if shutil.which("buf"):
+        argv = ["buf"]
+    elif shutil.which("npx"):
+        argv = ["npx", "--yes", BUF]
+    else:
+        return 0, "neither buf nor npx is here"
+    done = subprocess.run([*argv, "lint"], cwd=os.path.join(sources.ROOT, "proto"), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
 CHECKS = {
     "format": lambda: command(["clang-format-16", "--dry-run", "-Werror"], sources.with_suffix(".h", ".cc")),
     "layers": lambda: run_script("layers.py"),
@@ -41,6 +57,7 @@ CHECKS = {
     "spdx": lambda: run_script("spdx.py"),
     "shell": lambda: command(["shellcheck", "--severity=warning", "--external-sources"], sources.shell_scripts()),
     "python": python_compiles,
+    "buf": buf_lint,
     "checks-bite": lambda: run_script("selftest.py"),
 }
 
