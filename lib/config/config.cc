@@ -184,11 +184,12 @@ void Reader::read_section(const toml::table& table, const std::string& section) 
       }
       continue;
     }
-    if (section == "rules.vars") {
+    if (section == "rules.vars" || section == "control.roles") {
       if (node.is_string()) {
-        config.rules.vars[name] = node.as_string()->get();
+        (section == "rules.vars" ? config.rules.vars : config.control.roles)[name] = node.as_string()->get();
       } else {
-        fault(node.source(), fmt::format("{} is {}; a string is wanted, as in \"[10.0.0.0/8]\"", path, type_of(node)));
+        const char* example = section == "rules.vars" ? "[10.0.0.0/8]" : "operator";
+        fault(node.source(), fmt::format("{} is {}; a string is wanted, as in \"{}\"", path, type_of(node), example));
       }
       continue;
     }
@@ -243,6 +244,12 @@ void Reader::check() {
   for (const std::string& network : c.detect.critical_networks)
     if (const auto good = NamedPrefix::parse(network); !good)
       fault_at("detect.critical_networks", "detect.critical_networks: " + good.error());
+  for (const auto& [who, role] : c.control.roles) {
+    if (role != "none" && role != "viewer" && role != "operator" && role != "admin") {
+      fault_at("control.roles",
+               fmt::format("control.roles.\"{}\" is \"{}\"; it must be one of none, viewer, operator, admin", who, role));
+    }
+  }
   if (!c.metrics.address.empty()) host_port("metrics.address", c.metrics.address);
   if (!c.control.address.empty() && !c.control.address.starts_with("unix:")) {
     host_port("control.address", c.control.address);
@@ -280,6 +287,7 @@ tl::expected<Config, Faults> load(const std::string& path) {
   };
   for (std::string& rules : config->rules.files) from_here(rules);
   from_here(config->rules.classification);
+  from_here(config->rules.managed);
   return config;
 }
 

@@ -84,6 +84,7 @@ struct Config {
   struct Rules {
     std::vector<std::string> files;
     std::string classification;
+    std::string managed;
     std::map<std::string, std::string> vars;
     bool operator==(const Rules&) const = default;
   } rules;
@@ -138,6 +139,7 @@ struct Config {
     std::string group = "mptap";
     std::string certificate, key, client_ca;
     std::string audit_log = "/var/log/mptap/audit.log";
+    std::map<std::string, std::string> roles{{"group:mptap", "operator"}, {"user:root", "admin"}};
     bool operator==(const Control&) const = default;
   } control;
 

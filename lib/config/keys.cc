@@ -29,6 +29,9 @@ const Section kSections[] = {
     {"events", "Where events go, as lines of EVE JSON. On SIGHUP the file is opened anew, for logrotate."},
     {"egress", "Each MPTCP connection as one plain TCP connection, for tools that know TCP only. Changes need a restart."},
     {"control", "The gRPC service."},
+    {"control.roles",
+     "Who may do what: viewer looks, operator acts on connections, admin changes rules and reloads. Who is not named may "
+     "nothing; of several entries the highest counts."},
     {"metrics", "Prometheus' listener."},
     {"process", "The daemon itself."},
 };
@@ -147,6 +150,8 @@ const Key kKeys[] = {
      "Rule files in Suricata's language. A relative path begins at this file's folder."},
     {"rules", "classification", at<std::string>([](Config& c) -> auto& { return c.rules.classification; }), "", 0, 0, "",
      "classification.config for the rules' classtype. Empty: the usual ones are built in."},
+    {"rules", "managed", at<std::string>([](Config& c) -> auto& { return c.rules.managed; }), "", 0, 0, "",
+     "File of the rules that are made over the control plane, besides files; the daemon writes it. Empty: none can be made."},
     {"rules.vars", "*", at<std::map<std::string, std::string>>([](Config& c) -> auto& { return c.rules.vars; }), "", 0, 0, "",
      "NAME = \"value\" as in suricata.yaml: HOME_NET = \"[10.0.0.0/8,192.168.0.0/16]\", HTTP_PORTS = \"[80,8080]\"."},
 
@@ -238,6 +243,13 @@ const Key kKeys[] = {
      "Authorities whose certificates clients must have, PEM."},
     {"control", "audit_log", at<std::string>([](Config& c) -> auto& { return c.control.audit_log; }), "", 0, 0, "",
      "File that each mutating and each denied call is appended to."},
+
+    {"control.roles", "*", at<std::map<std::string, std::string>>([](Config& c) -> auto& { return c.control.roles; }), "", 0, 0,
+     "",
+     "\"user:NAME\", \"uid:N\", \"group:NAME\", \"gid:N\" of a peer of the Unix socket; \"cn:TEXT\", \"dns:TEXT\", \"uri:TEXT\", "
+     "\"email:TEXT\", \"ip:TEXT\" of a client's certificate; \"*\" for everybody who comes so far. Each is none, viewer, "
+     "operator or "
+     "admin. What is given adds to these."},
 
     {"metrics", "address", at<std::string>([](Config& c) -> auto& { return c.metrics.address; }), "", 0, 0, "",
      "HOST:PORT of GET /metrics, without authentication: keep it on the loopback or a management network. Empty: none."},

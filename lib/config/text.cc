@@ -34,8 +34,10 @@ std::string value_text(const std::vector<std::string>& value) {
 std::string value_text(const std::vector<uint64_t>& value) {
   return fmt::format("[{}]", fmt::join(value, ", "));
 }
-std::string value_text(const std::map<std::string, std::string>&) {
-  return "";
+std::string value_text(const std::map<std::string, std::string>& value) {
+  std::string lines;
+  for (const auto& [name, text] : value) lines += fmt::format("{} = {}\n", quoted(name), quoted(text));
+  return lines;
 }
 
 const char* type_name(const Field& field) {
@@ -90,7 +92,7 @@ std::string reference_text() {
     for (const Key& key : keys()) {
       if (std::string_view(key.section) != section.name) continue;
       out += "\n" + wrapped(fmt::format("{} [{}]", key.help, facts(key)), "# ", 120);
-      if (*key.name != '*') out += fmt::format("{} = {}\n", key.name, default_of(key));
+      out += *key.name == '*' ? default_of(key) : fmt::format("{} = {}\n", key.name, default_of(key));
     }
   }
   return out;
@@ -102,7 +104,7 @@ std::string help_text() {
     out += *section.name == '\0' ? "Keys at the top\n" : fmt::format("\n[{}]  {}\n", section.name, section.help);
     for (const Key& key : keys()) {
       if (std::string_view(key.section) != section.name) continue;
-      const std::string value = default_of(key);
+      const std::string value = *key.name == '*' ? "" : default_of(key);
       out += fmt::format("  {} ({}{})\n", *key.name == '*' ? "NAME" : key.name, facts(key),
                          value.empty() ? value : fmt::format(", default {}", value));
       out += wrapped(key.help, "      ", 100);
