@@ -5,6 +5,8 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <rte_launch.h>
@@ -65,6 +67,7 @@ Daemon::Daemon(std::string config_path, config::Config config)
     : config_path_(std::move(config_path)), config_(std::move(config)) {}
 
 Daemon::~Daemon() {
+  control_plane_.reset();
   metrics_.reset();
   if (reloader_.joinable()) reloader_.join();
   workers_.clear();
@@ -96,9 +99,27 @@ tl::expected<void, std::string> Daemon::start(bool only_check) {
   auto outputs = event::open_outputs(output_choice(config_),
                                      [this](const event::EngineEvent& e) { fmt::print(stderr, "mptapd: {}\n", e.message); });
   if (!outputs) return tl::unexpected(outputs.error());
+  if (!config_.control.address.empty()) {
+    hub_ = std::make_shared<control::EventHub>();
+    outputs->push_back({std::make_unique<control::HubSink>(hub_)});
+  }
   writer_ = std::make_unique<event::EventWriter>(std::move(*outputs), writer_options(config_));
   if (auto made = make_workers(); !made) return made;
-  return drop_privileges(config_.process.user);
+  if (auto opened = open_control(); !opened) return opened;
+  if (auto dropped = drop_privileges(config_.process.user); !dropped) return dropped;
+  // Its threads come after the privileges are gone.
+  return control_plane_ ? control_plane_->start() : tl::expected<void, std::string>();
+}
+
+tl::expected<void, std::string> Daemon::open_control() {
+  if (config_.control.address.empty()) return {};
+  std::ifstream file(config_path_);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  auto plane = ControlPlane::open({config_, text, workers_, ports_, counters_}, hub_);
+  if (!plane) return tl::unexpected(plane.error());
+  control_plane_ = std::move(*plane);
+  control_plane_->set_rules(rules_.ruleset, config_.rules);
+  return {};
 }
 
 tl::expected<void, std::string> Daemon::open_ports() {
@@ -207,6 +228,7 @@ int Daemon::run() {
     const int number = sigtimedwait(&signals, nullptr, &turn);
     if (number == SIGTERM || number == SIGINT) break;
     if (number == SIGHUP) begin_reload();
+    if (control_plane_ && !reloader_.joinable() && control_plane_->take_reload_request()) begin_reload();
     finish_reload();
     watch();
   }
@@ -216,6 +238,7 @@ int Daemon::run() {
 
 void Daemon::begin_reload() {
   writer_->reopen();
+  if (control_plane_) control_plane_->reopen();
   if (reloader_.joinable()) return;  // one at a time
   reload_done_ = false;
   reloader_ = std::thread([this] {
@@ -237,6 +260,7 @@ void Daemon::finish_reload() {
   std::erase_if(old_rules_, [](const auto& rules) { return rules.use_count() == 1; });
   if (!reload_done_.exchange(false)) return;
   reloader_.join();
+  if (control_plane_ && !reloaded_) control_plane_->reload_ended(tl::unexpected(reloaded_.error()));
   if (!reloaded_) {
     metrics_->refused();
     say(Level::kError, "reload_failed", "reload failed, the old rules stay: " + reloaded_.error());
@@ -253,6 +277,10 @@ void Daemon::finish_reload() {
   rules_ = std::move(*reloaded_);
   metrics_->loaded(rules_.loaded, rules_.left_out);
   for (const auto& w : workers_) w->give_rules(rules_.ruleset, config_.timeouts.old_rules_s * 1'000'000'000);
+  if (control_plane_) {
+    control_plane_->set_rules(rules_.ruleset, config_.rules);
+    control_plane_->reload_ended(control::ReloadReport{rules_.loaded, rules_.left_out});
+  }
   say(Level::kInfo, "reloaded", fmt::format("reloaded: {} rules, {} left out", rules_.loaded, rules_.left_out),
       {{"rules", rules_.loaded}, {"left_out", rules_.left_out}});
 }
@@ -307,6 +335,7 @@ void Daemon::push_stats() {
 
 void Daemon::stop() {
   notifier_.stopping();
+  if (control_plane_) control_plane_->stop();
   metrics_.reset();
   control_.phase = worker::LiveControl::Phase::kDrain;
   const auto wait = [&](uint64_t limit_ms, auto&& condition) {

@@ -11,6 +11,7 @@
 #include <tl/expected.hpp>
 
 #include "apps/mptapd/balance.h"
+#include "apps/mptapd/control_plane.h"
 #include "apps/mptapd/egress.h"
 #include "apps/mptapd/metrics.h"
 #include "apps/mptapd/notify.h"
@@ -37,6 +38,7 @@ class Daemon {
 
   tl::expected<void, std::string> open_ports();
   tl::expected<void, std::string> make_workers();
+  tl::expected<void, std::string> open_control();
   void launch();
   void make_metrics();
   void stop();
@@ -51,6 +53,7 @@ class Daemon {
   config::Config config_;
   LoadedRules rules_;
   std::vector<std::shared_ptr<const rules::Ruleset>> old_rules_;  // freed here, not on a worker
+  std::shared_ptr<control::EventHub> hub_;  // none without a control plane
   std::unique_ptr<event::EventWriter> writer_;
   std::unique_ptr<port::Eal> eal_;
   std::vector<port::Port> ports_;
@@ -61,6 +64,7 @@ class Daemon {
   std::vector<const worker::Counters*> counters_;
   std::vector<std::thread> threads_;  // where workers have no CPUs of their own
   worker::LiveControl control_;
+  std::unique_ptr<ControlPlane> control_plane_;
   Notifier notifier_;
   std::unique_ptr<Metrics> metrics_;
 

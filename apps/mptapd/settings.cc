@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/mptapd/settings.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "port/device.h"
@@ -109,11 +111,14 @@ event::WriterOptions writer_options(const config::Config& c) {
 
 tl::expected<LoadedRules, std::string> load_rules(const config::Config& c) {
   LoadedRules result;
-  if (c.rules.files.empty()) return result;
+  std::vector<std::string> files = c.rules.files;
+  // Made by the first rule that the control plane is given.
+  if (!c.rules.managed.empty() && access(c.rules.managed.c_str(), F_OK) == 0) files.push_back(c.rules.managed);
+  if (files.empty()) return result;
   rules::RuleOptions options;
   options.variables = c.rules.vars;
   options.classification_file = c.rules.classification;
-  auto loaded = rules::load_rules(c.rules.files, options);
+  auto loaded = rules::load_rules(files, options);
   if (!loaded) return tl::unexpected(loaded.error().message);
   auto ruleset = rules::Ruleset::compile(std::move(loaded->rules), options, &loaded->report);
   if (!ruleset) return tl::unexpected(ruleset.error());
