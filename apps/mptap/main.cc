@@ -9,11 +9,13 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/mptap/command.h"
+#include "apps/mptap/completion/command.h"
 #include "apps/mptap/follow/command.h"
 #include "apps/mptap/harden/command.h"
 #include "apps/mptap/help/command.h"
 #include "apps/mptap/monitor/command.h"
 #include "apps/mptap/read/command.h"
+#include "apps/mptap/remote/command.h"
 #include "apps/mptap/rules/command.h"
 #include "apps/mptap/scan/command.h"
 
@@ -22,12 +24,14 @@ namespace {
 // One a line, so that two commands that come at once do not meet.
 // clang-format off
 constexpr mptap::cli::AddCommand kCommands[] = {
+    mptap::completion::add_command,
     mptap::follow::add_command,
     mptap::harden::add_command,
     mptap::help::add_command,
     mptap::monitor::add_command,
     mptap::read::add_command,
     mptap::rules::add_command,
+    mptap::remote::add_command,  // adds to "rules"
     mptap::scan::add_command,
 };
 // clang-format on
