@@ -61,7 +61,11 @@ tl::expected<std::unique_ptr<AuditLog>, std::string> AuditLog::open(const std::s
   // Its folder is made where it is missing; what is then wrong shows with the file.
   if (const size_t slash = path.rfind('/'); slash != std::string::npos && slash != 0) mkdir(path.substr(0, slash).c_str(), 0750);
   log->fd_ = open_log(path);
-  if (log->fd_ < 0) return tl::unexpected(fmt::format("control.audit_log: {}: {}", path, std::strerror(errno)));
+  if (log->fd_ < 0) {
+    return tl::unexpected(
+        fmt::format("control.audit_log: {}: {}; give a file that can be made, or control.address = \"\" for no control plane",
+                    path, std::strerror(errno)));
+  }
   return log;
 }
 

@@ -76,8 +76,11 @@ tl::expected<std::unique_ptr<UnixListener>, std::string> UnixListener::open(cons
     const std::string folder = path.substr(0, slash);
     if (mkdir(folder.c_str(), 0750) == 0) {
       if (chown(folder.c_str(), static_cast<uid_t>(-1), gid) != 0) return fault("control.address: " + folder);
-    } else if (errno != EEXIST) {
-      return fault("control.address: " + folder);
+    } else if (struct stat there{}; errno != EEXIST || stat(folder.c_str(), &there) != 0 || !S_ISDIR(there.st_mode)) {
+      if (errno == EEXIST) errno = ENOTDIR;
+      return tl::unexpected(fmt::format(
+          "control.address: {}: {}; make the folder, give another path, or control.address = \"\" for no control plane", folder,
+          std::strerror(errno)));
     }
   }
   struct stat status {};

@@ -220,6 +220,22 @@ def _():
             equal("result", lines(f.read())[-1]["result"], "denied")
 
 
+@suite.case("what cannot be opened ends mptapd with one line that says what would be right")
+def _():
+    with open(path("file"), "w", encoding="utf-8"):
+        pass
+    for key, where in (("control.address", f"unix:{path('file')}/control.sock"), ("control.audit_log", f"{path('no')}/such/audit.log")):
+        with open(path("bad.toml"), "w", encoding="utf-8") as f:
+            address, log = (where, path("audit.log")) if key == "control.address" else (f"unix:{SOCKET}", where)
+            f.write(f'ports = ["net_pcap0,rx_pcap={os.path.join(DATA, "evil.pcap")}"]\n[events]\nfile = "{path("eve.json")}"\n[metrics]\naddress = ""\n'
+                    f'[control]\naddress = "{address}"\naudit_log = "{log}"\n')
+        done = subprocess.run([MPTAPD, "--config", path("bad.toml")], capture_output=True, text=True, timeout=60)
+        equal("exit code", done.returncode, 1)
+        said = [line for line in done.stderr.splitlines() if key in line]
+        equal("lines", len(said), 1)
+        assert "no control plane" in said[0], said
+
+
 @suite.case("nobody listens; a TCP address wants certificates")
 def _():
     assert "Is mptapd running" in mptap("connections", code=3, server=f"unix:{path('nowhere.sock')}").stderr

@@ -22,8 +22,7 @@ sent, but what would show the effect is not visible here.)";
 constexpr const char* kBlockHelp =
     R"(Blocking one path of an MPTCP connection does not stop it: hosts that have another way (a second interface, a VPN, a path beside
 the tap: a side channel) move everything there, at the same rate, and it is no longer seen. So a subflow is never reset alone:
-kill ends the whole connection at both ends, and policies that block or refuse joins should cover every path that the hosts
-have.)";
+kill ends the whole connection at both ends, and policies that block should cover every path that the hosts have.)";
 
 void add_server(CLI::App& command, Options& o) {
   command
