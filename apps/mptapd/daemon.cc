@@ -260,17 +260,15 @@ void Daemon::finish_reload() {
   std::erase_if(old_rules_, [](const auto& rules) { return rules.use_count() == 1; });
   if (!reload_done_.exchange(false)) return;
   reloader_.join();
-  if (control_plane_ && !reloaded_) control_plane_->reload_ended(tl::unexpected(reloaded_.error()));
+  if (reloaded_) {
+    for (const std::string& message : reloaded_->messages) fmt::print(stderr, "{}\n", message);
+    if (reloaded_->loaded == 0 && reloaded_->left_out > 0)
+      reloaded_ = tl::unexpected(fmt::format("none of the {} new rules can be used", reloaded_->left_out));
+  }
   if (!reloaded_) {
     metrics_->refused();
+    if (control_plane_) control_plane_->reload_ended(tl::unexpected(reloaded_.error()));
     say(Level::kError, "reload_failed", "reload failed, the old rules stay: " + reloaded_.error());
-    return;
-  }
-  for (const std::string& message : reloaded_->messages) fmt::print(stderr, "{}\n", message);
-  if (reloaded_->loaded == 0 && reloaded_->left_out > 0) {
-    metrics_->refused();
-    say(Level::kError, "reload_failed",
-        fmt::format("reload failed, the old rules stay: none of the {} new rules can be used", reloaded_->left_out));
     return;
   }
   if (rules_.ruleset) old_rules_.push_back(rules_.ruleset);

@@ -31,7 +31,7 @@ def path(name):
 class Daemon:
     """mptapd on captures, a port for each, with two workers, its socket in a folder of the test."""
 
-    def __init__(self, *captures, roles="", address=f"unix:{SOCKET}"):
+    def __init__(self, *captures, rules=os.path.join(DATA, "evil.rules"), roles="", address=f"unix:{SOCKET}"):
         with open(path("mptap.toml"), "w", encoding="utf-8") as f:
             f.write(f"""
 ports = {json.dumps([f"net_pcap{i},rx_pcap={os.path.join(DATA, name)}" for i, name in enumerate(captures or ["small.pcap"])])}
@@ -43,7 +43,7 @@ segments = 65536
 [timeouts]
 closed_s = 3600
 [rules]
-files = ["{os.path.join(DATA, 'evil.rules')}"]
+files = ["{rules}"]
 managed = "{path('managed.rules')}"
 [events]
 file = "{path('eve.json')}"
@@ -189,6 +189,14 @@ def _():
         mptap("rules", "delete", "--yes", "77")
         equal("count", len(lines(mptap("rules", "list", "--json").stdout)), len(before))
         assert "rules in force" in mptap("rules", "reload").stdout
+    with open(path("own.rules"), "w", encoding="utf-8") as f:
+        f.write(RULE % ("abc", 78) + "\n")
+    with Daemon(rules=path("own.rules")):
+        with open(path("own.rules"), "w", encoding="utf-8") as f:
+            f.write("alert nonsense\n")
+        refused = mptap("rules", "reload", code=3).stderr
+        assert "RELOAD_FAILED" in refused and "none of the 1 new rules" in refused, refused
+        assert "made here" in mptap("rules", "list").stdout
 
 
 @suite.case("events from the oldest on, filtered, and behind a position")
