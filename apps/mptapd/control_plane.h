@@ -34,6 +34,7 @@ class ControlPlane final : public control::Appliance {
   tl::expected<void, std::string> start() { return server_->start(); }
   void stop();
   void reopen() { server_->reopen(); }
+  const control::Server& server() const { return *server_; }
 
   // The main thread's: whether somebody waits for a reload, which then begins; how it ended; what is in force.
   bool take_reload_request();

@@ -67,8 +67,8 @@ Daemon::Daemon(std::string config_path, config::Config config)
     : config_path_(std::move(config_path)), config_(std::move(config)) {}
 
 Daemon::~Daemon() {
+  metrics_.reset();  // before all that it reads
   control_plane_.reset();
-  metrics_.reset();
   if (reloader_.joinable()) reloader_.join();
   workers_.clear();
   egress_.reset();
@@ -201,6 +201,7 @@ void Daemon::make_metrics() {
   for (const auto& w : workers_) sources.workers.push_back(w.get());
   metrics_ = std::make_unique<Metrics>(sources, config_);
   metrics_->loaded(rules_.loaded, rules_.left_out);
+  if (control_plane_) metrics_->add([this](metrics::Page& page) { add_calls(page, control_plane_->server()); });
   if (const auto said = metrics_->keep(now_ms())) say(Level::kError, "metrics", *said);
 }
 

@@ -182,4 +182,15 @@ void Metrics::add_events(Page& page) const {
                sources_.egress ? number(sources_.egress->lost()) : 0);
 }
 
+void add_calls(Page& page, const control::Server& server) {
+  for (const control::Permission& method : control::permissions()) {
+    for (size_t i = 0; i < control::kCallEndNames.size(); ++i) {
+      page.counter("grpc_calls_total", "calls of the control plane that have ended",
+                   number(server.calls().of(method, static_cast<control::CallEnd>(i))),
+                   {{"method", std::string(method.method)}, {"end", control::kCallEndNames[i]}});
+    }
+  }
+  page.gauge("grpc_watchers", "calls that watch events or connections now", server.watchers());
+}
+
 }  // namespace mptap::daemon

@@ -12,6 +12,7 @@
 
 #include "apps/mptapd/egress.h"
 #include "config/config.h"
+#include "control/server.h"
 #include "event/writer.h"
 #include "metrics/listener.h"
 #include "port/port.h"
@@ -19,6 +20,9 @@
 #include "worker/live_worker.h"
 
 namespace mptap::daemon {
+
+// A page's part about the control plane.
+void add_calls(metrics::Page& page, const control::Server& server);
 
 // All of it outlives the Metrics.
 struct MetricsSources {

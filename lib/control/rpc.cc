@@ -75,6 +75,56 @@ std::optional<Error> refusal(Core& core, const Caller& caller, const char* metho
   return error;
 }
 
+const grpc::Status& counted(Core& core, const char* method, const grpc::Status& status) {
+  core.calls.add(method, status.ok()                                                  ? CallEnd::kOk
+                         : status.error_code() == grpc::StatusCode::PERMISSION_DENIED ? CallEnd::kDenied
+                                                                                      : CallEnd::kError);
+  return status;
+}
+
+grpc::Status read(Core& core, const grpc::ServerContext& context, const char* method, const google::protobuf::Message& request,
+                  const std::function<Result<void>()>& work) {
+  if (const auto error = refusal(core, caller_of(core, context), method, request)) return to_status(*error);
+  const auto done = work();
+  return done ? grpc::Status::OK : to_status(done.error());
+}
+
+grpc::Status mutate(Core& core, const grpc::ServerContext& context, const google::protobuf::Message& request,
+                    google::protobuf::Message& response, const Mutation& m) {
+  const Caller caller = caller_of(core, context);
+  if (const auto error = refusal(core, caller, m.method, request)) return to_status(*error);
+  const auto unlogged = [](const std::string& what, const char* state) {
+    return to_status({Code::kUnavailable, "AUDIT_LOG_FAILED", fmt::format("{}: {}", state, what)});
+  };
+  if (const auto ready = core.audit.ready(); !ready) return unlogged(ready.error(), "nothing was done");
+  AuditEntry entry{.who = caller.who,
+                   .role = role_name(caller.role),
+                   .from = caller.from,
+                   .method = m.method,
+                   .request = json(request),
+                   .before = "",
+                   .after = "",
+                   .result = "ok",
+                   .message = ""};
+  const auto result = core.requests.run(caller.who, m.method, m.request_id, request.SerializeAsString(), deadline_of(context).at,
+                                        [&]() -> RequestCache::Answer {
+                                          if (m.before) entry.before = m.before();
+                                          if (auto done = m.work(entry.after); !done) return tl::unexpected(done.error());
+                                          return response.SerializeAsString();
+                                        });
+  if (!result.answer) {
+    entry.result = code_name(result.answer.error().code);
+    entry.message = result.answer.error().message;
+  } else if (result.repeated) {
+    response.ParseFromString(*result.answer);
+    entry.message = "repeated: answered as before, nothing was done";
+  }
+  const auto written = core.audit.append(entry);
+  if (!result.answer) return to_status(result.answer.error());
+  if (!written) return unlogged(written.error(), "done, but not told in the audit log");
+  return grpc::Status::OK;
+}
+
 }  // namespace
 
 grpc::Status to_status(const Error& error) {
@@ -125,45 +175,12 @@ Deadline deadline_of(const grpc::ServerContext& context) {
 
 grpc::Status read_call(Core& core, const grpc::ServerContext& context, const char* method,
                        const google::protobuf::Message& request, const std::function<Result<void>()>& work) {
-  if (const auto error = refusal(core, caller_of(core, context), method, request)) return to_status(*error);
-  const auto done = work();
-  return done ? grpc::Status::OK : to_status(done.error());
+  return counted(core, method, read(core, context, method, request, work));
 }
 
 grpc::Status mutating_call(Core& core, const grpc::ServerContext& context, const google::protobuf::Message& request,
                            google::protobuf::Message& response, const Mutation& m) {
-  const Caller caller = caller_of(core, context);
-  if (const auto error = refusal(core, caller, m.method, request)) return to_status(*error);
-  const auto unlogged = [](const std::string& what, const char* state) {
-    return to_status({Code::kUnavailable, "AUDIT_LOG_FAILED", fmt::format("{}: {}", state, what)});
-  };
-  if (const auto ready = core.audit.ready(); !ready) return unlogged(ready.error(), "nothing was done");
-  AuditEntry entry{.who = caller.who,
-                   .role = role_name(caller.role),
-                   .from = caller.from,
-                   .method = m.method,
-                   .request = json(request),
-                   .before = "",
-                   .after = "",
-                   .result = "ok",
-                   .message = ""};
-  const auto result = core.requests.run(caller.who, m.method, m.request_id, request.SerializeAsString(), deadline_of(context).at,
-                                        [&]() -> RequestCache::Answer {
-                                          if (m.before) entry.before = m.before();
-                                          if (auto done = m.work(entry.after); !done) return tl::unexpected(done.error());
-                                          return response.SerializeAsString();
-                                        });
-  if (!result.answer) {
-    entry.result = code_name(result.answer.error().code);
-    entry.message = result.answer.error().message;
-  } else if (result.repeated) {
-    response.ParseFromString(*result.answer);
-    entry.message = "repeated: answered as before, nothing was done";
-  }
-  const auto written = core.audit.append(entry);
-  if (!result.answer) return to_status(result.answer.error());
-  if (!written) return unlogged(written.error(), "done, but not told in the audit log");
-  return grpc::Status::OK;
+  return counted(core, m.method, mutate(core, context, request, response, m));
 }
 
 Result<void> WatcherPlace::check() const {

@@ -14,6 +14,7 @@
 #include "control/access.h"
 #include "control/appliance.h"
 #include "control/audit.h"
+#include "control/call_counts.h"
 #include "control/event_hub.h"
 #include "control/request_cache.h"
 #include "control/unix_listener.h"
@@ -30,6 +31,7 @@ struct Core {
   const std::shared_ptr<EventHub> hub;
   UnixListener* listener = nullptr;  // where the address is a Unix socket
   RequestCache requests;
+  CallCounts calls;
   std::mutex rules;  // one writer of the managed file at a time
   std::atomic<int> watchers{0};
   std::atomic<bool> stopping{false};

@@ -125,6 +125,14 @@ void Server::reopen() {
   parts_->audit->reopen();
 }
 
+const CallCounts& Server::calls() const {
+  return parts_->core.calls;
+}
+
+int Server::watchers() const {
+  return parts_->core.watchers;
+}
+
 std::string Server::address() const {
   const Parts& p = *parts_;
   if (p.listener) return p.options.address;

@@ -9,6 +9,7 @@
 #include <tl/expected.hpp>
 
 #include "control/appliance.h"
+#include "control/call_counts.h"
 #include "control/event_hub.h"
 
 namespace mptap::control {
@@ -38,6 +39,9 @@ class Server {
   void reopen();
   // "unix:/run/mptap/control.sock", "127.0.0.1:50051": with the port that the system chose.
   std::string address() const;
+  // Any thread.
+  const CallCounts& calls() const;
+  int watchers() const;
 
  private:
   struct Parts;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""GET /metrics of an mptapd whose port plays a capture, against what it says elsewhere. usage: metrics_test.py MPTAPD [-k REGEX]"""
+"""GET /metrics of an mptapd whose port plays a capture, against what it says elsewhere. usage: metrics_test.py MPTAPD MPTAP [-k REGEX]"""
 import json
 import os
 import shutil
@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from cases import Suite, equal, main  # noqa: E402
 from metrics_page import Page, scrape  # noqa: E402
 
-MPTAPD = os.path.abspath(sys.argv[1])
+MPTAPD, MPTAP = (os.path.abspath(path) for path in sys.argv[1:3])
 DATA = os.path.join(ROOT, "tests", "capture", "data")
 suite = Suite()
 work = tempfile.TemporaryDirectory(prefix="mptap-metrics-")
@@ -31,7 +31,7 @@ def free_port():
 class Daemon:
     """mptapd on a capture, with its metrics on a port that was free."""
 
-    def __init__(self, capture, workers=1, rules=None, address=None):
+    def __init__(self, capture, workers=1, rules=None, address=None, control=""):
         self.address = address or f"127.0.0.1:{free_port()}"
         self.rules = rules or os.path.join(DATA, "evil.rules")
         self.config, self.out, self.err = (os.path.join(work.name, n) for n in ("mptap.toml", "out", "err"))
@@ -44,7 +44,9 @@ files = ["{self.rules}"]
 [events]
 stdout = true
 [control]
-address = ""
+address = "{control}"
+group = ""
+audit_log = ""
 [metrics]
 address = "{self.address}"
 [timeouts]
@@ -214,6 +216,23 @@ def _():
     said = [e["engine"]["message"] for e in events if e.get("engine", {}).get("event") == "metrics"]
     equal("sentences", len(said), 2)
     assert said[1].endswith(f"{address} is served now"), said
+
+
+@suite.case("calls of the control plane, by method and end")
+def _():
+    address = f"unix:{work.name}/control.sock"
+    with Daemon("evil.pcap", control=address) as daemon:
+        assert daemon.page().sum("mptap_grpc_calls_total") == 0
+        for words, code in ((["system"], 0), (["system"], 0), (["show", "0" * 16], 3)):
+            done = subprocess.run([MPTAP, *words], env={**os.environ, "MPTAP_SERVER": address}, capture_output=True, text=True, timeout=60,
+                                  stdin=subprocess.DEVNULL)
+            equal(f"mptap {words}: {done.stderr}", done.returncode, code)
+        page = daemon.page()
+        equal("answered", page.sum("mptap_grpc_calls_total", method="/mptap.v1.SystemService/GetSystem", end="ok"), 2)
+        equal("not found", page.sum("mptap_grpc_calls_total", method="/mptap.v1.ConnectionService/GetConnection", end="error"), 1)
+        equal("all", page.sum("mptap_grpc_calls_total"), 3)
+        equal("watching", page.sum("mptap_grpc_watchers"), 0)
+        daemon.end()
 
 
 @suite.case("scrapes all the time, and its end among them")
