@@ -8,7 +8,7 @@
 
 namespace mptap::daemon {
 
-// Becomes that user, or stays who it is for "", and in either case keeps no capability and gains none by exec.
+// Becomes that user, or stays who it is for "", and in either case no thread keeps a capability, and none is gained by exec.
 tl::expected<void, std::string> drop_privileges(const std::string& user);
 
 // For a thread that existed before: capabilities are each thread's own.

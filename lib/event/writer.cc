@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kTick{100};
 std::thread start_without_signals(auto body) {
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGRTMIN);  // by which a daemon asks its threads to give up their privileges
   pthread_sigmask(SIG_SETMASK, &all, &before);
   std::thread thread(std::move(body));
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
