@@ -14,12 +14,13 @@ stages, in this order:
   unit      release build with GCC: unit and property tests
   capture   release build: mptap on the captures with known contents
   live      release build: mptap on live traffic between network namespaces (root; the kernel's MPTCP)
+  package   the service's exposure, and the Debian package in a clean root (root; Debian's mirror)
   asan      build with clang 16, AddressSanitizer and UBSan: unit and property tests
   fuzz      the same build: each fuzz target for FUZZ_SECONDS (20) on its corpus
   tsan      ThreadSanitizer build: the tests of suite "threads"
   tidy      clang-tidy on every source file
 
-Without an option the stages static, unit, capture and live run, --all runs every stage, --quick static, unit and capture. --no-install leaves Debian's packages alone.
+Without an option the stages static, unit, capture, live and package run, --all runs every stage, --quick static, unit and capture. --no-install leaves Debian's packages alone.
 Build directories: build-release, build-clang, build-tsan. Logs: build-logs.
 
 What counts: each case of a GoogleTest program, each case of a script's suite, each check, each fuzz target, once per build
@@ -28,8 +29,8 @@ live test that cannot run is a failure. Exit code: 0 when none failed, 1 when on
 EOF
 }
 
-all=(static unit capture live asan fuzz tsan tidy)
-stages=(static unit capture live)
+all=(static unit capture live package asan fuzz tsan tidy)
+stages=(static unit capture live package)
 install=1
 while [ $# -gt 0 ]; do
   case $1 in
@@ -130,7 +131,7 @@ export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 
 if [ $install = 1 ]; then
   say "packages"
-  if ! deploy/install-deps.sh build test demo; then
+  if ! deploy/install-deps.sh build test demo package; then
     echo "0 passed, 1 failed"
     exit 1
   fi
@@ -151,6 +152,10 @@ fi
 if wants live && build_release; then
   say "live"
   meson_suites live build-release live
+fi
+if wants package && build_release; then
+  say "service and package"
+  meson_suites package build-release package
 fi
 if wants asan && build_clang; then
   say "unit and property tests under ASan and UBSan"
