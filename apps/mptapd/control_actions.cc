@@ -12,7 +12,7 @@ using control::Error;
 control::Result<action::Outcome> ControlPlane::act(const action::Request& request, const control::Deadline& deadline) {
   if (const auto there = get(request.connection_id, deadline); !there) return tl::unexpected(there.error());
   return tl::unexpected(Error{Code::kFailedPrecondition, action::refusal_name(action::Refusal::kNoInjectPort),
-                              "this appliance has nothing to send from"});
+                              "this version of mptapd sends nothing: it cannot end connections yet"});
 }
 
 std::vector<control::PolicyInfo> ControlPlane::policies() {

@@ -93,7 +93,8 @@ void add_connections(CLI::App& app, Adder& adder) {
 
 void add_actions(CLI::App& app, Adder& adder) {
   std::shared_ptr<Options> o;
-  CLI::App* c = adder.add(app, "kill", "End connections at both ends", o, act, std::string(kBlockHelp) + "\n\n" + kActionHelp);
+  CLI::App* c = adder.add(app, "kill", "End connections at both ends: refused by this version's mptapd, which sends nothing yet",
+                          o, act, std::string(kBlockHelp) + "\n\n" + kActionHelp);
   c->add_option("ID", o->ids, "Connection ids, as mptap connections and the events show them")->required();
   add_changing(*c, *o);
   c->add_option("--wait", o->wait_s, "Seconds to watch the wire for the verdict")
@@ -104,7 +105,7 @@ void add_actions(CLI::App& app, Adder& adder) {
 void add_policies(CLI::App& app, Adder& adder) {
   std::shared_ptr<Options> o;
   CLI::App* c =
-      adder.add(app, "policies", "Show the policies and what they did, or close their circuit breaker", o, policies, kBlockHelp);
+      adder.add(app, "policies", "Show the policies and what they did (this version has none)", o, policies, kBlockHelp);
   c->add_option("WHAT", o->what, "resume: let policies act again after a storm")->check(CLI::IsMember({"resume"}));
   add_changing(*c, *o);
 }
