@@ -28,6 +28,7 @@ void Connection::on_unit(Member& m, const Unit& u) {
     shifted.ack += m.map[1 - dir].shift;
     return on_unit(m, shifted);
   }
+  if (m.join != Join::kFailed && u.kind != UnitKind::kRst && u.kind != UnitKind::kTapLoss) direction_seen[dir] = true;
   if (m.join != Join::kInitial && u.direction == 1 && m.has_third_ack && u.kind != UnitKind::kRst) m.confirmed = true;
   if (late && u.has_dss && u.doubt == Doubt::kNone && (u.dss.has_ack || u.dss.has_map)) pick_up();
   if (u.options && u.kind == UnitKind::kSignal) {
@@ -125,7 +126,9 @@ void Connection::close(bool by_timeout) {
     for (int dir = 0; dir < 2; ++dir) close_map(*m, dir);
   }
   for (int dir = 0; dir < 2; ++dir) {
-    if (streams[dir]) streams[dir]->close(acks_seen_[dir]);
+    const bool sender_closed =
+        std::all_of(members.begin(), members.end(), [&](const auto& m) { return m->join == Join::kFailed || m->fin[dir]; });
+    if (streams[dir]) streams[dir]->close(direction_seen[1 - dir], sender_closed);
   }
   closed = true;
 }

@@ -146,7 +146,7 @@ class Connection final : public stream::StreamListener {
   void place(Member& m, int dir, uint64_t shift);
   void close_map(Member& m, int dir);
   void let_go_unverified(Member& m, int dir);
-  bool may_fall_back(const Member& m) const;
+  bool may_fall_back(const Member& m, int dir) const;
   void data_fin(Member& m, int dir, const mptcp::Dss& dss, const stream::Carrier& carrier);
 
   // numbers

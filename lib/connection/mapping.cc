@@ -61,12 +61,13 @@ std::optional<uint64_t> Connection::offset_of(int dir, uint64_t dsn, bool wide, 
   return static_cast<uint64_t>(offset);
 }
 
-bool Connection::may_fall_back(const Member& m) const {
+// Linux's mptcp_try_fallback(): neither with other subflows nor while data waits behind a hole.
+bool Connection::may_fall_back(const Member& m, int dir) const {
   if (m.join != event::Join::kInitial && !(picked_up && members.size() == 1)) return false;
   for (const auto& other : members) {
     if (other.get() != &m && other->join != event::Join::kFailed) return false;
   }
-  return true;
+  return !(streams[dir] && streams[dir]->waits_for_sender());
 }
 
 void Connection::on_data(Member& m, int dir, const Unit& u) {
@@ -150,7 +151,7 @@ bool Connection::take_mapping(Member& m, int dir, const mptcp::Dss& dss, Chunk& 
   const Carrier c{m.id, chunk.ssn, chunk.number, chunk.timestamp_ns};
   if (dss.length == 0) {
     tell(AnomalyType::kInfiniteMapping, &m, dir, {{"ssn", chunk.ssn}});
-    if (may_fall_back(m)) {
+    if (may_fall_back(m, dir)) {
       fall_back(m, dir, chunk.ssn, "infinite_mapping");
     } else {
       break_member(m, dir);
@@ -304,7 +305,7 @@ void Connection::end_of_mapping(Member& m, int dir) {
   }
   tell(AnomalyType::kDssChecksumBad, &m, dir, {{"offset", offset}, {"size", waiting->bytes.size()}});
   observer_.on_alternative(*this, dir, offset, waiting->bytes);
-  if (may_fall_back(m)) {
+  if (may_fall_back(m, dir)) {
     // The only subflow: the host sends MP_FAIL and delivers the bytes all the same.
     if (m.valid_checksums == 0) fall_back(m, dir, ssn, "checksum");
     hand_on(s.infinite ? s.offset + (ssn - s.ssn) : offset);
@@ -315,7 +316,7 @@ void Connection::end_of_mapping(Member& m, int dir) {
 
 void Connection::invalid_mapping(Member& m, int dir, const Chunk& chunk, AnomalyType why, const char* reason) {
   tell(why, &m, dir, {{"ssn", chunk.ssn}, {"size", chunk.bytes.size()}});
-  if (may_fall_back(m)) {
+  if (may_fall_back(m, dir)) {
     fall_back(m, dir, chunk.ssn, reason);
   } else {
     break_member(m, dir);
@@ -325,11 +326,11 @@ void Connection::invalid_mapping(Member& m, int dir, const Chunk& chunk, Anomaly
 void Connection::unmapped(Member& m, int dir, const Chunk& chunk) {
   MapState& s = m.map[dir];
   if (s.lost) {
-    // The mapping was in a packet that the tap lost: the host has it, mptap does not.
-    stream(dir).lost_by_tap_somewhere(chunk.bytes.size());
+    // The mapping was in a packet that the tap lost: the host has it, mptap does not. Above a hole the host has not either.
+    if (!chunk.above_hole) stream(dir).lost_by_tap_somewhere(chunk.bytes.size());
     return;
   }
-  if (may_fall_back(m)) {
+  if (may_fall_back(m, dir)) {
     tell(AnomalyType::kUnmappedData, &m, dir, {{"ssn", chunk.ssn}, {"size", chunk.bytes.size()}});
     fall_back(m, dir, chunk.ssn, "unmapped_data");
     return map_chunk(m, dir, chunk, nullptr);

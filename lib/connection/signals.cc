@@ -71,6 +71,7 @@ void Connection::on_fast_close(Member& m, int dir, const Unit& u) {
     tell(AnomalyType::kFastcloseOutOfWindow, &m, dir, {{"packet", u.number}});
     return;
   }
+  if (m.map[dir].infinite) return;  // the receiver speaks plain TCP by now
   const int receiver = 1 - dir;
   if (key_known[receiver] && keys[receiver] != u.options->fast_close_key) {
     tell(AnomalyType::kFastcloseWrongKey, &m, dir, {{"packet", u.number}});

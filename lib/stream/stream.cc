@@ -300,7 +300,7 @@ void Stream::tick(uint64_t now) {
   if (settled_ack_ > edge_) resolve(settled_ack_, false);
 }
 
-void Stream::close(bool acks_seen) {
+void Stream::close(bool acks_seen, bool sender_closed) {
   if (closed_) return;
   closed_ = true;
   if (!anchored_ && !queue_.empty()) anchor(queue_.first_start());
@@ -309,9 +309,9 @@ void Stream::close(bool acks_seen) {
   count_pending(pending);
   uint64_t acked = data_ack_;
   if (fin_ != kNone) acked = std::min(acked, fin_);
-  // One more than all bytes is a DATA_FIN that was not seen.
-  else if (acked == edge_ + 1)
-    acked = edge_;
+  // The last number acknowledged is that of a DATA_FIN that was not seen. Without the FINs nothing shows whether one was sent.
+  else if (sender_closed && queue_.empty() && acked > edge_)
+    --acked;
   if (anchored_ && acked > edge_) give_up(acked);
   report_losers(kNone, &pending);
 }

@@ -89,6 +89,10 @@ class Stream {
   void count_duplicate(uint64_t offset, uint64_t size, const Carrier& carrier, bool span_copy);
   void acknowledge(uint64_t offset, uint64_t now);
   void allow(uint64_t window_edge) { window_edge_ = window_edge > window_edge_ ? window_edge : window_edge_; }
+  // Bytes that the receiver has taken wait behind a hole that is the receiver's as well, not only the tap's.
+  bool waits_for_sender() const {
+    return anchored_ && !queue_.empty() && !queue_.first().doubtful && tap_losses_.empty() && tap_unplaced_ == 0;
+  }
   // DATA_FIN: the stream is `offset` bytes long.
   void finish_at(uint64_t offset, const Carrier& carrier);
   // A subflow's own numbers show that the tap missed these bytes.
@@ -103,7 +107,8 @@ class Stream {
   void tick(uint64_t now);
   bool waiting() const { return !queue_.empty() || !anchored_; }
   // The capture or the connection is over. acks_seen: packets of the acknowledging direction were captured at all.
-  void close(bool acks_seen);
+  // sender_closed: every subflow was ended by the sender's FIN, which a host sends when its DATA_FIN was acknowledged.
+  void close(bool acks_seen, bool sender_closed);
 
   // Delivered since the last call: f(offset, span), then history is trimmed to its size.
   template <class F>

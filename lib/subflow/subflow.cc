@@ -175,7 +175,9 @@ Doubt Subflow::doubt(const packet::TcpSegment& s, const mptcp::Options& o, int d
     return Doubt::kOutOfWindow;
   }
   if (r.seen && r.isn_known) {
-    const int64_t ack = r.distance(s.ack), highest = static_cast<int64_t>(r.highest), acked = static_cast<int64_t>(r.acked);
+    // Who acknowledges a segment with a low TTL has got it.
+    const int64_t highest = static_cast<int64_t>(std::max(r.highest, r.low_ttl_to));
+    const int64_t ack = r.distance(s.ack), acked = static_cast<int64_t>(r.acked);
     if (ack > highest || acked - ack > std::max(h.max_window, 1u << 16)) {
       if (s.payload_size > 0) report(TcpFinding::kBadAck, static_cast<uint64_t>(std::max<int64_t>(ack, 0)), r.highest);
       return Doubt::kBadAck;
@@ -249,10 +251,12 @@ void Subflow::advance(const packet::TcpSegment& s, const mptcp::Options& o, int 
       unit.ack = r.relative(s.ack) - r.fast_open;
       unit.window = static_cast<uint32_t>(s.window) << (scaled() ? h.window_scale : 0);
     }
+    if (unit.doubt == Doubt::kTtl) h.low_ttl_to = std::max(h.low_ttl_to, end);
     if (unit.doubt == Doubt::kBadAck) {
       const int64_t acked = r.distance(s.ack);
       unit.ack = r.relative(s.ack);
       if (acked > static_cast<int64_t>(r.highest)) claim(unit, static_cast<uint64_t>(acked));
+      if ((s.flags & kFin) && r.claimed && h.claimed_fin == ~0ull) h.claimed_fin = end;
     }
     if (unit.doubt == Doubt::kNone) {
       if (r.claimed) answer_claim(1 - d, r.relative(s.ack), out);
@@ -283,6 +287,13 @@ void Subflow::advance(const packet::TcpSegment& s, const mptcp::Options& o, int 
 
 void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d, Unit& unit, Outbox& out) {
   Half& h = half[d];
+  // A copy of what was acknowledged before it came: the host had taken what the doubtful segments brought.
+  const uint64_t taken = std::min(h.acked, h.fin_at);
+  while (start < taken && !h.queue.empty() && h.queue.first().doubtful && h.queue.first_start() <= h.next &&
+         h.queue.first().end <= taken) {
+    take_doubtful(d, out);
+    drain(d, out);
+  }
   uint64_t end = start + payload.size();
   if (h.fin_at != ~0ull && end > h.fin_at && unit.doubt == Doubt::kNone) {
     if (start >= h.fin_at || end > h.fin_at) {
@@ -363,7 +374,7 @@ void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d
   drain(d, out);
 }
 
-void Subflow::emit_held(int d, uint64_t start, const stream::OverlapQueue<SegmentMeta>::Held& held, Outbox& out) {
+void Subflow::emit_held(int d, uint64_t start, const Held& held, Outbox& out) {
   Half& h = half[d];
   out.blocks.push_back({held.block, held.block_size});
   Unit u;
@@ -428,8 +439,21 @@ void Subflow::report_losers(int d, uint64_t edge, Outbox& out) {
   });
 }
 
+void Subflow::take_doubtful(int d, Outbox& out) {
+  Half& h = half[d];
+  const auto [start, held] = h.queue.pop_first();
+  if (held.meta.doubt == Doubt::kBadAck) {
+    // The receiver took it, so what it acknowledges was sent: the tap lost it.
+    Half& r = half[1 - d];
+    r.highest = std::max(r.highest, held.meta.ack);
+    r.acked = std::max(r.acked, held.meta.ack);
+  }
+  emit_held(d, start, held, out);
+}
+
 void Subflow::settle(int d, uint64_t acknowledged, bool at_end, Outbox& out) {
   Half& h = half[d];
+  acknowledged = std::min(acknowledged, h.fin_at);  // the FIN has a number of its own
   while (!h.queue.empty()) {
     const uint64_t start = h.queue.first_start();
     if (start > h.next) {
@@ -447,17 +471,11 @@ void Subflow::settle(int d, uint64_t acknowledged, bool at_end, Outbox& out) {
       h.next = start;
     } else if (h.queue.first().doubtful) {
       if (acknowledged <= h.next && !at_end) break;
-      const auto [s, held] = h.queue.pop_first();
       if (acknowledged > h.next || !h.acks_seen) {
-        if (held.meta.doubt == Doubt::kBadAck) {
-          // The receiver took it, so what it acknowledges was sent: the tap lost it.
-          Half& r = half[1 - d];
-          r.highest = std::max(r.highest, held.meta.ack);
-          r.acked = std::max(r.acked, held.meta.ack);
-        }
-        emit_held(d, s, held, out);
+        take_doubtful(d, out);
       } else {
-        pool_.release(held.block, held.block_size);
+        const Held dropped = h.queue.pop_first().second;
+        pool_.release(dropped.block, dropped.block_size);
       }
     }
     drain(d, out);
@@ -489,11 +507,13 @@ void Subflow::claim(const Unit& signal, uint64_t acked) {
   u.ack = acked;
   // A DATA_FIN alone stands as long as what it came with.
   if (!(u.has_dss && u.dss.data_fin && u.dss.length == 1)) u.dss.has_map = u.dss.data_fin = false;
-  if (h.claimed && acked >= h.claim->ack && h.claim->dss.data_fin && !u.dss.data_fin) {
-    mptcp::Dss dss = h.claim->dss;
-    dss.has_ack = u.has_dss && u.dss.has_ack;
-    dss.ack = u.dss.ack;
-    dss.ack8 = u.dss.ack8;
+  if (h.claimed && acked >= h.claim->ack && h.claim->has_dss) {
+    // What the earlier claims said stands until a later one says it anew.
+    mptcp::Dss dss = u.has_dss && u.dss.data_fin ? u.dss : h.claim->dss;
+    const mptcp::Dss& ack = u.has_dss && u.dss.has_ack ? u.dss : h.claim->dss;
+    dss.has_ack = ack.has_ack;
+    dss.ack = ack.ack;
+    dss.ack8 = ack.ack8;
     u.has_dss = true;
     u.dss = dss;
   }
@@ -506,6 +526,7 @@ void Subflow::answer_claim(int d, uint64_t acked, Outbox& out) {
   Half& h = half[d];
   h.claimed = false;
   if (acked < h.claim->ack) {
+    half[1 - d].claimed_fin = ~0ull;
     out.reports.push_back({TcpFinding::kBadAck, static_cast<uint8_t>(1 - d), h.claim->ack, h.highest});
   } else if (h.claim->dss.data_fin) {
     accept_claim(d, out);
@@ -514,9 +535,8 @@ void Subflow::answer_claim(int d, uint64_t acked, Outbox& out) {
 
 void Subflow::accept_claim(int d, Outbox& out) {
   Half& h = half[d];
+  believe_claim(d);
   h.claimed = false;
-  h.acked = std::max(h.acked, h.claim->ack);
-  h.highest = std::max(h.highest, h.claim->ack);
   // What this subflow's own numbers show as lost comes before the DATA_ACK that passes it.
   if (!h.queue.empty()) settle(d, h.acked, false, out);
   tell_lost_tail(d, out);
@@ -525,12 +545,20 @@ void Subflow::accept_claim(int d, Outbox& out) {
   out.units.push_back(u);
 }
 
+void Subflow::believe_claim(int d) {
+  Half& h = half[d];
+  Half& claimant = half[1 - d];
+  h.acked = std::max(h.acked, h.claim->ack);
+  h.highest = std::max(h.highest, h.claim->ack);
+  if (claimant.fin_at == ~0ull) claimant.fin_at = claimant.claimed_fin;
+}
+
 // Acknowledged bytes behind the last ones seen. `next` stays: should the ACK have been forged, they still come.
 void Subflow::tell_lost_tail(int d, Outbox& out) {
   Half& h = half[d];
   const uint64_t acked = std::min(h.acked, h.fin_at), from = std::max(h.next, h.lost_to);
-  // One more than all bytes is a FIN that was not seen.
-  if (!h.seen || acked <= from + (h.fin_at == ~0ull ? 1 : 0)) return;
+  // The last number may be that of a FIN that was not seen either: where no byte is missing it does not count.
+  if (!h.seen || acked <= from) return;
   Unit u;
   u.kind = UnitKind::kTapLoss;
   u.direction = static_cast<uint8_t>(d);
@@ -543,7 +571,10 @@ void Subflow::tell_lost_tail(int d, Outbox& out) {
 void Subflow::tick(uint64_t now, Outbox& out) {
   for (int d = 0; d < 2; ++d) {
     Half& h = half[d];
-    if (h.claimed && now >= h.claim->timestamp_ns + config_.loss_grace_ns) accept_claim(d, out);
+    if (h.claimed && now >= h.claim->timestamp_ns + config_.loss_grace_ns) {
+      accept_claim(d, out);
+      check_fin(1 - d, now, 0, out);
+    }
     if (h.queue.empty()) continue;
     if (now >= h.ack_slot_ns + config_.loss_grace_ns) {
       h.settled_ack = h.ack_slot_ns == 0 ? 0 : h.pending_ack;
@@ -559,9 +590,11 @@ void Subflow::tick(uint64_t now, Outbox& out) {
 
 void Subflow::close(Outbox& out) {
   for (int d = 0; d < 2; ++d) {
+    if (half[d].claimed) believe_claim(d);
+  }
+  for (int d = 0; d < 2; ++d) {
     Half& h = half[d];
     const bool claimed = h.claimed;
-    if (claimed) h.acked = std::max(h.acked, h.claim->ack);
     settle(d, h.acked, true, out);
     report_losers(d, ~0ull, out);
     tell_lost_tail(d, out);

@@ -52,6 +52,7 @@ struct Half {
   uint32_t ts_recent = 0;
   uint64_t next = 1;         // the next sequence number in order, relative to isn
   uint64_t highest = 1;      // end of the furthest segment seen
+  uint64_t low_ttl_to = 0;   // the same of segments whose TTL may have been too low
   uint32_t max_window = 0;   // the largest that this side announced, scaled
   uint64_t fin_at = ~0ull;
   uint64_t acked = 0;        // by the other side
@@ -61,6 +62,7 @@ struct Half {
   // forged. It takes effect after the grace time unless that side's next ACK lies below it.
   std::unique_ptr<Unit> claim;
   bool claimed = false;
+  uint64_t claimed_fin = ~0ull;  // a FIN on a packet of this side whose ACK is such a claim
   uint64_t lost_to = 0;  // the bytes behind the last ones seen are told as lost up to here
   stream::OverlapQueue<SegmentMeta> queue;
   struct Print {
@@ -109,13 +111,16 @@ class Subflow {
   Doubt doubt(const packet::TcpSegment& s, const mptcp::Options& o, int d, uint64_t start, uint64_t end, Outbox& out);
   void on_payload(std::span<const uint8_t> payload, uint64_t start, int d, Unit& unit, Outbox& out);
   void drain(int d, Outbox& out);
-  void emit_held(int d, uint64_t start, const stream::OverlapQueue<SegmentMeta>::Held& h, Outbox& out);
+  using Held = stream::OverlapQueue<SegmentMeta>::Held;
+  void emit_held(int d, uint64_t start, const Held& held, Outbox& out);
+  void take_doubtful(int d, Outbox& out);
   void report_losers(int d, uint64_t edge, Outbox& out);
   void settle(int d, uint64_t acknowledged, bool at_end, Outbox& out);
   void check_fin(int d, uint64_t ts, uint64_t number, Outbox& out);
   void claim(const Unit& signal, uint64_t acked);
   void answer_claim(int d, uint64_t acked, Outbox& out);
   void accept_claim(int d, Outbox& out);
+  void believe_claim(int d);
   void tell_lost_tail(int d, Outbox& out);
 
   const TcpConfig& config_;

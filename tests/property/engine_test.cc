@@ -59,10 +59,11 @@ TEST(EngineProperty, AgreesOnWhatTheTapLost) {
   }));
 }
 
-// A path that the tap does not see at all, a capture that ends early.
+// A path that the tap does not see at all, a capture that ends early. Where a DATA_ACK covers one number more than all bytes seen
+// and no DATA_FIN was, both say the same: it is a byte, unless the sender has ended each subflow with a FIN.
 TEST(EngineProperty, AgreesOnPartsOfACapture) {
   EXPECT_TRUE(rc::check([](const Plan& plan, const std::vector<Step>& steps, uint8_t unseen, uint16_t cut) {
-    Conversation c = play(plan, steps, {});
+    Conversation c = play(plan, steps, {.mapped = true});
     const int hidden = unseen % c.subflows();
     if (hidden > 0) std::erase_if(c.wire, [hidden](const Sent& s) { return s.subflow == hidden; });
     const size_t least = std::min<size_t>(c.wire.size(), 5);

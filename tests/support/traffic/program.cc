@@ -194,7 +194,7 @@ class Player {
     for (uint32_t at = 0; at < bytes.size(); at += step) {
       const auto end = std::min<size_t>(bytes.size(), at + step);
       Segment segment{w.subflow, d, offset + at, Bytes(bytes.begin() + at, bytes.begin() + static_cast<ptrdiff_t>(end)),
-                      part_of(w, at, s.flags, at == 0 || (s.flags & kFirstOnly) == 0 || rules_.losses)};
+                      part_of(w, at, s.flags, at == 0 || (s.flags & kFirstOnly) == 0 || rules_.losses || rules_.mapped)};
       if (capable_data_ && w.subflow == 0 && d == kToServer && w.ssn == 1) segment.spec.in_capable = true;
       segments.push_back(std::move(segment));
     }

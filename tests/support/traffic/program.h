@@ -55,6 +55,9 @@ struct Rules {
   bool conflicts = false;  // copies may differ
   bool losses = false;     // kLose and kDrop
   bool copies = true;      // kCopy
+  // Each segment bears its mapping. Else what stands above a hole may have its mapping in the hole: where such bytes belong is
+  // not decidable, not even from later copies, whose mappings the host's TCP drops along with them.
+  bool mapped = false;
 };
 
 Conversation play(const Plan& plan, const std::vector<Step>& steps, const Rules& rules);
