@@ -14,6 +14,7 @@
 #include "apps/mptap/harden/command.h"
 #include "apps/mptap/help/command.h"
 #include "apps/mptap/monitor/command.h"
+#include "apps/mptap/nic/command.h"
 #include "apps/mptap/read/command.h"
 #include "apps/mptap/remote/command.h"
 #include "apps/mptap/rules/command.h"
@@ -29,6 +30,7 @@ constexpr mptap::cli::AddCommand kCommands[] = {
     mptap::harden::add_command,
     mptap::help::add_command,
     mptap::monitor::add_command,
+    mptap::nic::add_command,
     mptap::read::add_command,
     mptap::rules::add_command,
     mptap::remote::add_command,  // adds to "rules"
