@@ -26,6 +26,7 @@ struct Balance {
   std::string to_text() const;
 };
 
-Balance make_balance(std::span<const worker::Counters* const> workers, std::span<const port::Port> ports);
+// left: packets that still lay between the workers when these ended.
+Balance make_balance(std::span<const worker::Counters* const> workers, std::span<const port::Port> ports, uint64_t left);
 
 }  // namespace mptap::daemon

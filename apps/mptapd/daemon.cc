@@ -2,8 +2,12 @@
 #include "apps/mptapd/daemon.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <iterator>
@@ -11,8 +15,11 @@
 #include <fmt/format.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <sys/prctl.h>
 
+#include "apps/mptapd/checks.h"
 #include "apps/mptapd/privileges.h"
+#include "worker/ends.h"
 #include "worker/tally.h"
 
 namespace mptap::daemon {
@@ -20,9 +27,18 @@ namespace {
 
 using event::Level;
 
+const worker::Counter kWorkerStalls{"worker_stalls_total", "times that a worker's loop stood still for the watchdog's time"};
+const worker::Counter kWorkersStalled{"workers_stalled", "workers that stand still now", worker::Metric::kGauge};
+const worker::Counter kPortFailures{"port_failures_total", "times that a port's link went down"};
+const worker::Counter kPortsDown{"ports_down", "ports whose link is down now", worker::Metric::kGauge};
+const worker::Counter kReloads{"reloads_total", "times that rules were loaded anew"};
+const worker::Counter kReloadsFailed{"reloads_failed_total", "times that they were wrong, and the old ones stayed"};
+
 constexpr uint64_t kTurnMs = 100;  // of the main thread
 // After kDrain and kFinish: writing the records of many connections takes its time, but systemd waits for 5 s in all.
 constexpr uint64_t kFinishMs = 1500;
+// What a port loses is told at once, then this often.
+constexpr uint64_t kLossesMs = 10'000;
 
 uint64_t now_ms() {
   return static_cast<uint64_t>(
@@ -52,6 +68,7 @@ class Daemon::Listener final : public worker::Listener {
   void on_alert(const event::Alert& e) override { tell(e); }
   void on_anomaly(const event::Anomaly& e) override { tell(e); }
   void on_joined(const event::SubflowJoined& e) override { tell(e); }
+  void on_engine(const event::EngineEvent& e) override { queue_.push(e); }
 
  private:
   template <typename Told>
@@ -76,11 +93,14 @@ Daemon::~Daemon() {
 }
 
 tl::expected<void, std::string> Daemon::start(bool only_check) {
+  if (auto checked = check_surroundings(config_); !checked) return tl::unexpected(checked.error());
   auto rules = load_rules(config_);
   if (!rules) return tl::unexpected(rules.error());
   rules_ = std::move(*rules);
   for (const std::string& message : rules_.messages) fmt::print(stderr, "{}\n", message);
 
+  // Before any thread is made: each inherits it.
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return tl::unexpected(fmt::format("no_new_privs: {}", std::strerror(errno)));
   // Blocked before any thread is made: they all inherit it, and only run() takes signals.
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -144,6 +164,7 @@ tl::expected<void, std::string> Daemon::make_workers() {
   for (const port::Port& port : ports_)
     if (!port.info().rss.in_software && !port.info().rss.table.empty()) fabric.shards = port.info().rss.table;
   fabric_ = std::make_unique<worker::Fabric>(fabric);
+  counters_.push_back(&own_counters_);
   control_.stall_ns = config_.workers.watchdog_ms * 1'000'000;
   control_.packet_time = std::any_of(ports_.begin(), ports_.end(), [](const port::Port& port) { return port.info().timestamps; });
 
@@ -173,11 +194,13 @@ void Daemon::launch() {
   struct Start {
     worker::LiveWorker* worker;
     const worker::LiveControl* control;
+    std::string name;
   };
   static std::vector<Start> starts;
-  for (const auto& w : workers_) starts.push_back({w.get(), &control_});
+  for (const auto& w : workers_) starts.push_back({w.get(), &control_, fmt::format("worker-{}", starts.size())});
   const auto body = [](void* argument) {
     const auto* start = static_cast<const Start*>(argument);
+    pthread_setname_np(pthread_self(), start->name.c_str());
     drop_thread_capabilities();
     start->worker->run(*start->control);
     return 0;
@@ -219,6 +242,8 @@ int Daemon::run() {
   watched_.assign(workers_.size(), {0, started_ms_, false});
   for (const port::Port& port : ports_) links_.push_back(port.link().up);
   make_metrics();
+  own_counters_.set(kPortsDown, static_cast<uint64_t>(std::count(links_.begin(), links_.end(), false)));
+  losses_.resize(ports_.size());
   const std::string status = fmt::format("{} ports, {} workers, {} rules", ports_.size(), workers_.size(), rules_.loaded);
   say(Level::kInfo, "started", "started: " + status);
   notifier_.ready(status);
@@ -267,6 +292,7 @@ void Daemon::finish_reload() {
       reloaded_ = tl::unexpected(fmt::format("none of the {} new rules can be used", reloaded_->left_out));
   }
   if (!reloaded_) {
+    own_counters_.add(kReloadsFailed);
     metrics_->refused();
     if (control_plane_) control_plane_->reload_ended(tl::unexpected(reloaded_.error()));
     say(Level::kError, "reload_failed", "reload failed, the old rules stay: " + reloaded_.error());
@@ -280,6 +306,7 @@ void Daemon::finish_reload() {
     control_plane_->set_rules(rules_.ruleset, config_.rules);
     control_plane_->reload_ended(control::ReloadReport{rules_.loaded, rules_.left_out});
   }
+  own_counters_.add(kReloads);
   say(Level::kInfo, "reloaded", fmt::format("reloaded: {} rules, {} left out", rules_.loaded, rules_.left_out),
       {{"rules", rules_.loaded}, {"left_out", rules_.left_out}});
 }
@@ -292,20 +319,27 @@ void Daemon::watch() {
     if (const uint64_t beat = workers_[i]->heartbeat(); beat != w.heartbeat) {
       w.heartbeat = beat;
       w.since_ms = now;
-      if (std::exchange(w.stalled, false))
+      if (std::exchange(w.stalled, false)) {
+        own_counters_.subtract(kWorkersStalled);
         say(Level::kInfo, "worker_recovered", fmt::format("worker {} goes on", i), {{"worker", i}});
+      }
     } else if (now - w.since_ms >= config_.workers.watchdog_ms) {
       well = false;
       if (!std::exchange(w.stalled, true)) {
+        own_counters_.add(kWorkerStalls);
+        own_counters_.add(kWorkersStalled);
         say(Level::kError, "worker_stalled", fmt::format("worker {} has stood still for {} ms", i, now - w.since_ms),
             {{"worker", i}, {"ms", now - w.since_ms}});
       }
     }
   }
   for (size_t i = 0; i < ports_.size(); ++i) {
+    watch_losses(i, now);
     const bool up = ports_[i].link().up;
     if (up == links_[i]) continue;
     links_[i] = up;
+    if (!up) own_counters_.add(kPortFailures);
+    own_counters_.set(kPortsDown, static_cast<uint64_t>(std::count(links_.begin(), links_.end(), false)));
     say(up ? Level::kInfo : Level::kError, up ? "port_up" : "port_down",
         fmt::format("port {} is {}", ports_[i].info().name, up ? "up" : "down"), {{"port", i}});
   }
@@ -319,6 +353,18 @@ void Daemon::watch() {
     next_stats_ms_ = now + config_.events.stats_s * 1000;
     push_stats();
   }
+}
+
+void Daemon::watch_losses(size_t i, uint64_t now) {
+  const port::PortStats stats = ports_[i].stats();
+  const uint64_t lost = stats.missed + stats.no_buffer;
+  Losses& l = losses_[i];
+  if (lost == l.told || (l.told != 0 && now - l.at_ms < kLossesMs)) return;
+  say(Level::kWarning, "port_lost_packets",
+      fmt::format("port {} has lost {} packets: {} because its queues were full, {} for want of buffers", ports_[i].info().name,
+                  lost - l.told, stats.missed, stats.no_buffer),
+      {{"port", i}, {"lost", lost - l.told}, {"missed", stats.missed}, {"no_buffer", stats.no_buffer}});
+  l = {lost, now};
 }
 
 void Daemon::push_stats() {
@@ -336,6 +382,8 @@ void Daemon::stop() {
   notifier_.stopping();
   if (control_plane_) control_plane_->stop();
   metrics_.reset();
+  std::vector<uint64_t> beats;
+  for (const auto& w : workers_) beats.push_back(w->heartbeat());
   control_.phase = worker::LiveControl::Phase::kDrain;
   const auto wait = [&](uint64_t limit_ms, auto&& condition) {
     const uint64_t end = now_ms() + limit_ms;
@@ -345,12 +393,38 @@ void Daemon::stop() {
     }
     return false;
   };
-  const bool drained = wait(config_.timeouts.drain_ms, [](const worker::LiveWorker& w) { return w.quiet(); });
+  // Quiet, nothing between them, and so again when each has gone round: what was on its way has arrived.
+  const auto at_rest = [&] {
+    return fabric_->empty() && std::all_of(workers_.begin(), workers_.end(), [](const auto& w) { return w->quiet(); });
+  };
+  bool drained = false;
+  for (const uint64_t end = now_ms() + config_.timeouts.drain_ms; !drained && now_ms() < end;) {
+    const bool first = at_rest();
+    std::vector<uint64_t> rounds;
+    for (const auto& w : workers_) rounds.push_back(w->heartbeat() + 2);
+    for (size_t i = 0; i < workers_.size(); ++i)
+      while (workers_[i]->heartbeat() < rounds[i] && now_ms() < end) std::this_thread::sleep_for(std::chrono::microseconds(200));
+    drained = first && at_rest();
+  }
   control_.phase = worker::LiveControl::Phase::kFinish;
   if (!drained)
     say(Level::kWarning, "not_drained", fmt::format("the workers' rings were not empty after {} ms", config_.timeouts.drain_ms));
   if (!wait(kFinishMs, [](const worker::LiveWorker& w) { return w.finished(); }))
     say(Level::kWarning, "late", "writing the records of open connections takes long");
+  // One that has not moved since is not waited for: its thread cannot be joined.
+  bool lost = false;
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    if (workers_[i]->finished() || workers_[i]->heartbeat() != beats[i]) continue;
+    say(Level::kError, "worker_lost", fmt::format("worker {} does not end; the records of its connections are lost", i),
+        {{"worker", i}});
+    lost = true;
+  }
+  if (lost) {
+    writer_->close();
+    fmt::print(stderr, "{}", make_balance(counters_, ports_, 0).to_text());
+    std::fflush(nullptr);
+    std::_Exit(1);
+  }
   for (std::thread& thread : threads_) thread.join();
   rte_eal_mp_wait_lcore();
   if (egress_) egress_->close();
@@ -358,7 +432,7 @@ void Daemon::stop() {
   push_stats();
   say(Level::kInfo, "stopped", "stopped");
   writer_->close();
-  fmt::print(stderr, "{}", make_balance(counters_, ports_).to_text());
+  fmt::print(stderr, "{}", make_balance(counters_, ports_, worker::left_in_lanes(*fabric_)).to_text());
 }
 
 }  // namespace mptap::daemon

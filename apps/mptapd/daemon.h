@@ -43,6 +43,7 @@ class Daemon {
   void make_metrics();
   void stop();
   void watch();
+  void watch_losses(size_t port, uint64_t now);
   void begin_reload();
   void finish_reload();
   void say(event::Level level, const char* event, const std::string& message,
@@ -61,7 +62,8 @@ class Daemon {
   std::unique_ptr<worker::Fabric> fabric_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<worker::LiveWorker>> workers_;
-  std::vector<const worker::Counters*> counters_;
+  worker::Counters own_counters_;                   // the main thread's
+  std::vector<const worker::Counters*> counters_;  // of all threads
   std::vector<std::thread> threads_;  // where workers have no CPUs of their own
   worker::LiveControl control_;
   std::unique_ptr<ControlPlane> control_plane_;
@@ -74,6 +76,10 @@ class Daemon {
   };
   std::vector<Watched> watched_;
   std::vector<bool> links_;
+  struct Losses {
+    uint64_t told = 0, at_ms = 0;
+  };
+  std::vector<Losses> losses_;  // of each port
   uint64_t started_ms_ = 0, next_stats_ms_ = 0;
 
   std::thread reloader_;

@@ -69,6 +69,7 @@ worker::EngineConfig engine_config(const config::Config& c) {
   e.tcp.loss_grace_ns = c.timeouts.loss_grace_ms * kMs;
   e.connection.stream.hold_bytes = c.limits.stream_bytes;
   e.connection.stream.hole_grace_ns = c.timeouts.hole_grace_ms * kMs;
+  e.connection.hold_bytes = c.limits.connection_bytes;
   e.connection.max_members = clamp32(c.limits.subflows_per_connection);
   if (auto detect = detect::Options::from(c.detect)) e.detect = std::move(*detect);
   e.inspect_tcp = c.inspect.tcp;
@@ -81,6 +82,10 @@ worker::EngineConfig engine_config(const config::Config& c) {
   e.closed_ns = c.timeouts.closed_s * kSecond;
   e.park_ns = c.timeouts.parked_join_ms * kMs;
   e.max_parked = clamp32(c.limits.parked_joins);
+  e.parked_total_bytes = c.limits.parked_bytes;
+  e.emergency_percent = clamp32(c.limits.emergency_percent);
+  e.emergency_half_open_ns = std::min(c.timeouts.emergency_half_open_s, c.timeouts.half_open_s) * kSecond;
+  e.emergency_idle_ns = std::min(c.timeouts.emergency_idle_s, c.timeouts.idle_s) * kSecond;
   e.payload_context = clamp32(c.inspect.payload_bytes);
   return e;
 }
@@ -90,7 +95,11 @@ worker::FabricOptions fabric_options(const config::Config& c) {
 }
 
 worker::RouterOptions router_options(const config::Config& c) {
-  return {.foreign = c.limits.subflows, .idle_ns = c.timeouts.idle_s * kSecond, .hold_ns = c.timeouts.parked_join_ms * kMs};
+  return {.foreign = c.limits.foreign_subflows,
+          .idle_ns = c.timeouts.idle_s * kSecond,
+          .hold_ns = c.timeouts.parked_join_ms * kMs,
+          .max_held = clamp32(c.limits.parked_joins),
+          .held_bytes = c.limits.parked_bytes};
 }
 
 event::OutputChoice output_choice(const config::Config& c) {

@@ -52,6 +52,8 @@ struct Config {
     uint64_t subflows_per_connection = 64;
     uint64_t tokens = 262144;
     uint64_t parked_joins = 4096;
+    uint64_t parked_bytes = 64 << 20;
+    uint64_t foreign_subflows = 131072;
     uint64_t fragments = 4096;
     uint64_t stream_bytes = 32 << 20;
     uint64_t connection_bytes = 64 << 20;

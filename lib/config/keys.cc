@@ -93,19 +93,28 @@ const Key kKeys[] = {
      "Encapsulations taken off one packet; one with more is dropped."},
 
     {"limits", "connections", at<uint64_t>([](Config& c) -> auto& { return c.limits.connections; }), "connections", 16, kMany, "",
-     "Of each worker. A new one beyond is not followed (connection_limit)."},
+     "Of each worker. Beyond, the oldest half-open one makes room; where none is, a new one is not followed (connection_limit)."},
     {"limits", "subflows", at<uint64_t>([](Config& c) -> auto& { return c.limits.subflows; }), "subflows", 16, kMany, "",
-     "Of each worker, plain TCP connections included. A new one beyond is not followed (subflow_limit)."},
+     "Of each worker, plain TCP connections included. Beyond, the oldest half-open connection makes room; where none is, a new "
+     "one is "
+     "not followed (subflow_limit)."},
     {"limits", "subflows_per_connection", at<uint64_t>([](Config& c) -> auto& { return c.limits.subflows_per_connection; }),
-     "subflows", 1, 4096, "", "A join beyond is not followed."},
+     "subflows", 1, 4096, "",
+     "A join beyond is no part of the connection (subflow_limit); its bytes are searched as a plain TCP connection's."},
     {"limits", "tokens", at<uint64_t>([](Config& c) -> auto& { return c.limits.tokens; }), "tokens", 16, kMany, "",
      "Entries of the table of tokens that all workers share, two for each MPTCP connection. Beyond, joins of new connections are "
      "not "
      "associated."},
     {"limits", "parked_joins", at<uint64_t>([](Config& c) -> auto& { return c.limits.parked_joins; }), "joins", 1, kMany, "",
-     "Of each worker: joins that wait for their connection to become known. Beyond, the oldest gives up."},
+     "Of each worker: joins that wait for their connection to become known, and as many whose token several connections bear. "
+     "Beyond, the oldest gives up (parked_limit)."},
+    {"limits", "parked_bytes", at<uint64_t>([](Config& c) -> auto& { return c.limits.parked_bytes; }), "bytes", 65536, kMany, "",
+     "Of each worker: packets of these joins."},
+    {"limits", "foreign_subflows", at<uint64_t>([](Config& c) -> auto& { return c.limits.foreign_subflows; }), "subflows", 16,
+     kMany, "",
+     "Of each worker: subflows of other workers' connections. Beyond, a join is not handed over; it is a connection of its own."},
     {"limits", "fragments", at<uint64_t>([](Config& c) -> auto& { return c.limits.fragments; }), "datagrams", 16, 1048576, "",
-     "Of each worker: fragmented datagrams that wait for the rest. Beyond, new ones are dropped."},
+     "Of each worker: fragmented datagrams that wait for the rest. Beyond, the oldest is dropped."},
     {"limits", "stream_bytes", at<uint64_t>([](Config& c) -> auto& { return c.limits.stream_bytes; }), "bytes", 65536, kMany, "",
      "Held ahead of a hole, for one direction of one connection. Beyond, new bytes are dropped and become a hole."},
     {"limits", "connection_bytes", at<uint64_t>([](Config& c) -> auto& { return c.limits.connection_bytes; }), "bytes", 65536,

@@ -14,8 +14,9 @@ using subflow::Doubt;
 using subflow::Unit;
 using subflow::UnitKind;
 
-Connection::Connection(const ConnectionConfig& config, stream::BlockPool& pool, Observer& observer, uint64_t flow)
-    : flow_id(flow), config_(config), pool_(pool), observer_(observer) {}
+Connection::Connection(const ConnectionConfig& config, stream::BlockPool& pool, stream::WorkerAccount& worker, Observer& observer,
+                       uint64_t flow)
+    : flow_id(flow), account(config.hold_bytes, worker), config_(config), pool_(pool), observer_(observer) {}
 
 Connection::~Connection() = default;
 
@@ -165,14 +166,6 @@ event::State Connection::state() const {
   const bool data = streams[0] || streams[1];
   const bool established = data || (!members.empty() && members.front()->has_third_ack) || key_known[0];
   return established ? event::State::kEstablished : event::State::kHandshake;
-}
-
-uint64_t Connection::held_memory() const {
-  uint64_t n = undecided_bytes_;
-  for (const auto& s : streams) {
-    if (s) n += s->held_memory();
-  }
-  return n;
 }
 
 event::Head Connection::head() const {

@@ -21,6 +21,7 @@ namespace mptap::connection {
 
 struct ConnectionConfig {
   stream::StreamConfig stream;
+  uint64_t hold_bytes = 64u << 20;   // what waits of one connection, its subflows included
   uint32_t max_members = 64;         // subflows per connection, refused ones included
   uint32_t unmapped_bytes = 65536;   // per direction of a subflow, held until a mapping comes
   uint32_t undecided_bytes = 65536;  // before it is clear whether the connection is MPTCP
@@ -35,7 +36,8 @@ enum class Mode : uint8_t {
 
 class Connection final : public stream::StreamListener {
  public:
-  Connection(const ConnectionConfig& config, stream::BlockPool& pool, Observer& observer, uint64_t flow_id);
+  Connection(const ConnectionConfig& config, stream::BlockPool& pool, stream::WorkerAccount& worker, Observer& observer,
+             uint64_t flow_id);
   ~Connection() override;
 
   // The subflow whose first packet this is opens the connection; client is the sender of its SYN.
@@ -86,6 +88,7 @@ class Connection final : public stream::StreamListener {
   std::array<uint64_t, 2> keys{};
   std::array<bool, 2> token_known{};
   std::array<uint32_t, 2> tokens{};
+  stream::Account account;  // what waits, of streams and subflows; before what is charged to it
   std::vector<std::unique_ptr<Member>> members;
   std::array<std::unique_ptr<stream::Stream>, 2> streams;
   std::array<bool, 2> direction_seen{};
@@ -100,7 +103,6 @@ class Connection final : public stream::StreamListener {
     uint64_t seen = 0, missing = 0, missing_tap = 0;
   };
   Acknowledged acknowledged() const;  // bytes of both directions
-  uint64_t held_memory() const;
 
  private:
   // handshake.cc
@@ -133,10 +135,11 @@ class Connection final : public stream::StreamListener {
   void map_chunk(Member& m, int dir, Chunk chunk, mptcp::Dss* dss);
   bool take_mapping(Member& m, int dir, const mptcp::Dss& dss, Chunk& chunk, bool& used);
   void deliver(Member& m, int dir, uint64_t offset, const Chunk& chunk);
-  static void hold(MapState::Waiting& waiting, const Chunk& chunk);
+  static bool hold(MapState::Waiting& waiting, const Chunk& chunk);  // false: no room
   template <class F>
   static void for_segments(const MapState::Waiting& waiting, F&& f);
   void remember(MapState& s, uint64_t ssn, uint64_t size, uint64_t offset);
+  void give_up_verifying(Member& m, int dir);
   void end_of_mapping(Member& m, int dir);
   void invalid_mapping(Member& m, int dir, const Chunk& chunk, event::AnomalyType why, const char* reason);
   void unmapped(Member& m, int dir, const Chunk& chunk);
@@ -194,6 +197,7 @@ class Connection final : public stream::StreamListener {
   };
   std::unique_ptr<std::vector<Undecided>> undecided_;
   uint32_t undecided_bytes_ = 0;
+  std::unique_ptr<stream::Charge> undecided_charge_;
   std::vector<std::pair<event::AnomalyType, uint16_t>> told_;
 };
 

@@ -62,6 +62,7 @@ void Connection::decide(Mode decided) {
   if (!undecided_) return;
   const auto held = std::move(undecided_);
   undecided_bytes_ = 0;
+  undecided_charge_.reset();
   for (auto& h : *held) {
     h.unit.bytes = h.bytes.data();
     on_unit(*h.member, h.unit);
@@ -73,7 +74,9 @@ void Connection::hold_undecided(Member& m, const Unit& u) {
   undecided_->push_back({u, {u.bytes, u.bytes + (u.bytes ? u.size : 0)}, &m});
   undecided_->back().unit.options = nullptr;
   undecided_bytes_ += u.size;
-  if (undecided_bytes_ <= config_.undecided_bytes && undecided_->size() < 256) return;
+  if (!undecided_charge_) undecided_charge_ = std::make_unique<stream::Charge>(account);
+  const bool room = u.bytes == nullptr || undecided_charge_->add(u.size);
+  if (room && undecided_bytes_ <= config_.undecided_bytes && undecided_->size() < 256) return;
   // No answer for so long: what Linux does with what it has seen.
   const bool taken = synack_capable_;
   decide(taken ? Mode::kMptcp : Mode::kPlain);

@@ -32,7 +32,7 @@ struct Connection::Chunk {
 };
 
 stream::Stream& Connection::stream(int dir) {
-  if (!streams[dir]) streams[dir] = std::make_unique<stream::Stream>(dir, config_.stream, pool_, *this);
+  if (!streams[dir]) streams[dir] = std::make_unique<stream::Stream>(dir, config_.stream, pool_, account, *this);
   return *streams[dir];
 }
 
@@ -123,20 +123,20 @@ void Connection::map_chunk(Member& m, int dir, Chunk chunk, mptcp::Dss* dss) {
     const uint64_t offset = s.offset + (now.ssn - s.ssn);
     if (s.checksum) {
       if (!s.unverified) {
-        s.unverified = std::make_unique<MapState::Waiting>();
+        s.unverified = std::make_unique<MapState::Waiting>(account);
         s.unverified->ssn = now.ssn;
         s.unverified->incomplete = now.ssn != s.ssn;
       }
       if (!s.unverified->incomplete && s.unverified->ssn + s.unverified->bytes.size() != now.ssn) {
         let_go_unverified(m, dir);
-        s.unverified = std::make_unique<MapState::Waiting>();
+        s.unverified = std::make_unique<MapState::Waiting>(account);
         s.unverified->incomplete = true;
       }
-      if (s.unverified->incomplete) {
-        deliver(m, dir, offset, now);
-      } else {
-        hold(*s.unverified, now);
+      if (!s.unverified->incomplete && !hold(*s.unverified, now)) {
+        tell(AnomalyType::kReassemblyLimit, &m, dir, {{"offset", offset}, {"size", now.bytes.size()}});
+        give_up_verifying(m, dir);
       }
+      if (s.unverified->incomplete) deliver(m, dir, offset, now);
     } else {
       deliver(m, dir, offset, now);
     }
@@ -254,10 +254,12 @@ void Connection::deliver(Member& m, int dir, uint64_t offset, const Chunk& chunk
             {.doubtful = chunk.doubtful, .above_hole = chunk.above_hole});
 }
 
-void Connection::hold(MapState::Waiting& waiting, const Chunk& chunk) {
+bool Connection::hold(MapState::Waiting& waiting, const Chunk& chunk) {
+  if (!waiting.charge.add(chunk.bytes.size())) return false;
   waiting.bytes.insert(waiting.bytes.end(), chunk.bytes.begin(), chunk.bytes.end());
   waiting.segments.push_back(
       {static_cast<uint32_t>(chunk.bytes.size()), chunk.doubtful, chunk.above_hole, chunk.timestamp_ns, chunk.number});
+  return true;
 }
 
 template <class F>
@@ -279,6 +281,15 @@ void Connection::remember(MapState& s, uint64_t ssn, uint64_t size, uint64_t off
   }
   if (s.past.size() >= 64) s.past.erase(s.past.begin(), s.past.begin() + 16);
   s.past.push_back({ssn, ssn + size, offset});
+}
+
+// What came of the mapping cannot be verified any more; the host could.
+void Connection::give_up_verifying(Member& m, int dir) {
+  MapState& s = m.map[dir];
+  const auto waiting = std::move(s.unverified);
+  for_segments(*waiting, [&](const Chunk& c) { deliver(m, dir, s.offset + (c.ssn - s.ssn), c); });
+  s.unverified = std::make_unique<MapState::Waiting>(account);
+  s.unverified->incomplete = true;
 }
 
 void Connection::end_of_mapping(Member& m, int dir) {
@@ -336,12 +347,14 @@ void Connection::unmapped(Member& m, int dir, const Chunk& chunk) {
     return map_chunk(m, dir, chunk, nullptr);
   }
   if (!s.unmapped) {
-    s.unmapped = std::make_unique<MapState::Waiting>();
+    s.unmapped = std::make_unique<MapState::Waiting>(account);
     s.unmapped->ssn = chunk.ssn;
     tell(AnomalyType::kUnmappedData, &m, dir, {{"ssn", chunk.ssn}, {"size", chunk.bytes.size()}});
   }
   if (s.unmapped->bytes.size() + chunk.bytes.size() > config_.unmapped_bytes) return break_member(m, dir);
-  hold(*s.unmapped, chunk);
+  if (hold(*s.unmapped, chunk)) return;
+  tell(AnomalyType::kReassemblyLimit, &m, dir, {{"ssn", chunk.ssn}, {"size", chunk.bytes.size()}});
+  break_member(m, dir);
 }
 
 void Connection::fall_back(Member& m, int dir, uint64_t ssn, const char* reason) {
@@ -468,13 +481,7 @@ void Connection::on_tap_loss(Member& m, int dir, const Unit& u) {
     st.lost_by_tap(offset, offset + u.size);
     return;
   }
-  if (s.unverified) {
-    // What came of the mapping cannot be verified any more; the host could.
-    const auto waiting = std::move(s.unverified);
-    for_segments(*waiting, [&](const Chunk& c) { deliver(m, dir, s.offset + (c.ssn - s.ssn), c); });
-    s.unverified = std::make_unique<MapState::Waiting>();
-    s.unverified->incomplete = true;
-  }
+  if (s.unverified) give_up_verifying(m, dir);
   if (s.valid && from >= s.ssn && from < s.ssn + s.length) {
     const uint64_t stop = std::min(end, s.ssn + s.length);
     const uint64_t offset = s.offset + (from - s.ssn);
@@ -506,7 +513,7 @@ bool Connection::align(Member& m, int dir, const Chunk& chunk, const mptcp::Dss*
       return false;
     }
     s.first = *dss;
-    s.unplaced = std::make_unique<MapState::Waiting>();
+    s.unplaced = std::make_unique<MapState::Waiting>(account);
     s.unplaced->ssn = chunk.ssn;
   }
   const uint64_t first = s.unplaced->ssn, there = s.unplaced->bytes.size();
@@ -518,7 +525,11 @@ bool Connection::align(Member& m, int dir, const Chunk& chunk, const mptcp::Dss*
     place(m, dir, static_cast<int64_t>(by_next - by_first) > 0 ? by_next : by_first);
     return false;
   }
-  hold(*s.unplaced, chunk);
+  if (!hold(*s.unplaced, chunk)) {
+    tell(AnomalyType::kReassemblyLimit, &m, dir, {{"ssn", chunk.ssn}, {"size", chunk.bytes.size()}});
+    place(m, dir, s.first.ssn - first);
+    return false;
+  }
   if (there + chunk.bytes.size() == whole) place(m, dir, s.first.ssn - first);
   return true;
 }

@@ -5,12 +5,14 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "event/record.h"
 #include "mptcp/option.h"
 #include "packet/address.h"
+#include "stream/account.h"
 
 namespace mptap::connection {
 
@@ -47,12 +49,15 @@ struct MapState {
 
   // Bytes whose mapping is not verified (checksum) or not known yet.
   struct Waiting {
+    explicit Waiting(stream::Account& account) : charge(account) {}
+
     // The segments that brought them, one behind the other: the host hands them on one by one.
     struct Segment {
       uint32_t size = 0;
       bool doubtful = false, above_hole = false;
       uint64_t timestamp_ns = 0, number = 0;
     };
+    stream::Charge charge;
     std::vector<uint8_t> bytes;
     std::vector<Segment> segments;
     uint64_t ssn = 0;  // of bytes[0]

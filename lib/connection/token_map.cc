@@ -77,13 +77,14 @@ TokenMap::Inserted TokenMap::insert(uint32_t token, const Candidate& candidate, 
   return count == 0 ? Inserted::kFirst : Inserted::kShared;
 }
 
-Candidate TokenMap::claim(uint32_t token, Candidate candidate) {
+Candidate TokenMap::claim(uint32_t token, Candidate candidate, bool* no_room) {
   const std::lock_guard lock(writer_);
   Candidate newest;
   if (find(token, {&newest, 1}) != 0) return newest;
   candidate.claim = true;
   if (claims_ >= std::max<size_t>(1, entries_.size() / 4) || !link(token, candidate)) {
     refused_.fetch_add(1, std::memory_order_relaxed);
+    if (no_room != nullptr) *no_room = true;
   } else {
     ++claims_;
   }

@@ -61,7 +61,7 @@ class TokenMap {
   // Inserts a claim where the token has no candidate; otherwise the newest of those that there are. The returned one owns the
   // joins of this token. candidate itself where there is no room: each worker is then on its own. Claims take at most a quarter
   // of the table, so that a flood of joins with made-up tokens leaves room for connections.
-  Candidate claim(uint32_t token, Candidate candidate);
+  Candidate claim(uint32_t token, Candidate candidate, bool* no_room = nullptr);
 
   // false: it was not there.
   bool erase(uint32_t token, const Handle& handle);

@@ -20,11 +20,8 @@ class BlockPool {
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool() { trim(); }
 
-  // Bytes handed out, in size classes.
+  // Bytes handed out, in size classes. What waits is bounded by accounts (account.h), what was delivered by its owner's budget.
   uint64_t in_use() const { return in_use_; }
-  // What in_use() should not pass. Whoever lets peers decide how much waits asks full() first; allocate() itself never fails.
-  void set_limit(uint64_t bytes) { limit_ = bytes; }
-  bool full() const { return in_use_ >= limit_; }
 
   uint8_t* allocate(uint32_t size) {
     const int c = size_class(size);
@@ -79,7 +76,7 @@ class BlockPool {
   }
 
   std::array<Free*, kClasses> free_{};
-  uint64_t in_use_ = 0, limit_ = ~0ull;
+  uint64_t in_use_ = 0;
 };
 
 }  // namespace mptap::stream

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "stream/account.h"
 #include "stream/block_pool.h"
 
 namespace mptap::stream {
@@ -48,6 +49,13 @@ class OverlapQueue {
     Meta meta;
   };
   using Map = absl::btree_map<uint64_t, Held>;
+
+  // Whom what is held here is charged to; nullptr: nobody, which is what an owner that ends before the queue says.
+  void set_account(Account* account) {
+    if (account_ != nullptr) account_->remove(memory_);
+    account_ = account;
+    if (account_ != nullptr) account_->add(memory_);
+  }
 
   bool empty() const { return map_.empty(); }
   size_t size() const { return map_.size(); }
@@ -102,7 +110,7 @@ class OverlapQueue {
     auto it = map_.begin();
     std::pair<uint64_t, Held> r{it->first, it->second};
     held_bytes_ -= r.second.end - r.first;
-    memory_ -= BlockPool::cost(r.second.block_size);
+    shrink(BlockPool::cost(r.second.block_size));
     map_.erase(it);
     if (map_.empty()) overlapping_ = false;
     return r;
@@ -124,7 +132,7 @@ class OverlapQueue {
       Loser l = losers_[i];
       losers_[i] = losers_.back();
       losers_.pop_back();
-      if (l.block) memory_ -= BlockPool::cost(l.block_size);
+      if (l.block) shrink(BlockPool::cost(l.block_size));
       f(l);
     }
   }
@@ -137,13 +145,23 @@ class OverlapQueue {
     map_.clear();
     for (auto& l : losers_) pool.release(l.block, l.block_size);
     losers_.clear();
-    held_bytes_ = memory_ = 0;
+    held_bytes_ = 0;
+    shrink(memory_);
     overlapping_ = false;
   }
 
   const Map& map() const { return map_; }
 
  private:
+  void grow(uint64_t bytes) {
+    memory_ += bytes;
+    if (account_ != nullptr) account_->add(bytes);
+  }
+  void shrink(uint64_t bytes) {
+    memory_ -= bytes;
+    if (account_ != nullptr) account_->remove(bytes);
+  }
+
   using Iterator = typename Map::iterator;
   // Beyond these a storm of copies is only counted: neither memory nor the time of a packet may grow with it.
   static constexpr size_t kMaxLosers = 256, kMaxLosersWithBytes = 128;
@@ -168,7 +186,7 @@ class OverlapQueue {
     h.meta = meta;
     std::memcpy(h.block, bytes, n);
     held_bytes_ += n;
-    memory_ += BlockPool::cost(n);
+    grow(BlockPool::cost(n));
     map_.emplace_hint(hint, start, h);
   }
 
@@ -179,11 +197,12 @@ class OverlapQueue {
       return;
     }
     Loser l{start, end, nullptr, 0, meta};
-    if (!same && losers_.size() < kMaxLosersWithBytes) {
+    const uint32_t cost = BlockPool::cost(static_cast<uint32_t>(end - start));
+    if (!same && losers_.size() < kMaxLosersWithBytes && (account_ == nullptr || account_->has_room(cost))) {
       l.block_size = static_cast<uint32_t>(end - start);
       l.block = pool.allocate(l.block_size);
       std::memcpy(l.block, bytes, l.block_size);
-      memory_ += BlockPool::cost(l.block_size);
+      grow(cost);
     }
     losers_.push_back(l);
   }
@@ -237,7 +256,7 @@ class OverlapQueue {
   // Takes the segment out of the map; its block stays with the caller's copy of Held.
   Iterator erase(Iterator it) {
     held_bytes_ -= it->second.end - it->first;
-    memory_ -= BlockPool::cost(it->second.block_size);
+    shrink(BlockPool::cost(it->second.block_size));
     return map_.erase(it);
   }
 
@@ -333,6 +352,7 @@ class OverlapQueue {
 
   Map map_;
   std::vector<Loser> losers_;
+  Account* account_ = nullptr;
   uint64_t held_bytes_ = 0, memory_ = 0, uncounted_ = 0;
   bool overlapping_ = false;  // linux: some held segments overlap one another
 };

@@ -34,8 +34,10 @@ uint64_t add_range(std::vector<std::pair<uint64_t, uint64_t>>& ranges, uint64_t 
 
 }  // namespace
 
-Stream::Stream(int direction, const StreamConfig& config, BlockPool& pool, StreamListener& listener)
-    : direction_(direction), config_(config), pool_(pool), listener_(listener), history_(pool) {}
+Stream::Stream(int direction, const StreamConfig& config, BlockPool& pool, Account& account, StreamListener& listener)
+    : direction_(direction), config_(config), pool_(pool), account_(account), listener_(listener), history_(pool) {
+  queue_.set_account(&account);
+}
 
 Stream::~Stream() {
   queue_.clear(pool_);
@@ -79,7 +81,9 @@ void Stream::insert(uint64_t offset, std::span<const uint8_t> bytes, const Carri
     listener_.on_finding(direction_, Finding::kOutOfWindow, offset, bytes.size(), carrier);
     flags.doubtful = true;
   }
-  const auto over = [&] { return queue_.memory() + bytes.size() > config_.hold_bytes || pool_.full(); };
+  const uint32_t cost = BlockPool::cost(static_cast<uint32_t>(bytes.size()));
+  const auto own_over = [&] { return queue_.memory() + cost > config_.hold_bytes; };
+  const auto over = [&] { return own_over() || !account_.has_room(cost); };
   if (over() && (offset > edge_ || !anchored_)) {
     if (!anchored_ && !queue_.empty()) {
       anchor(queue_.first_start());
@@ -87,6 +91,7 @@ void Stream::insert(uint64_t offset, std::span<const uint8_t> bytes, const Carri
     }
     // What the peer has acknowledged is delivered at once; what it has not may be a hole opened on purpose.
     if (!resolve(data_ack_, false) || over()) {
+      account_.refused(own_over(), cost);
       listener_.on_finding(direction_, Finding::kHoldLimit, offset, bytes.size(), carrier);
       return;
     }

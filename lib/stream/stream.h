@@ -71,7 +71,7 @@ class Stream {
  public:
   static constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
 
-  Stream(int direction, const StreamConfig& config, BlockPool& pool, StreamListener& listener);
+  Stream(int direction, const StreamConfig& config, BlockPool& pool, Account& account, StreamListener& listener);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -152,6 +152,7 @@ class Stream {
   bool anchored_ = true, closed_ = false;
   const StreamConfig& config_;
   BlockPool& pool_;
+  Account& account_;
   StreamListener& listener_;
   uint64_t edge_ = 0, start_ = 0, flushed_ = 0;
   uint64_t fin_ = kNone;

@@ -28,6 +28,11 @@ Subflow::~Subflow() {
   }
 }
 
+void Subflow::set_account(stream::Account* account) {
+  account_ = account;
+  for (Half& h : half) h.queue.set_account(account);
+}
+
 bool Subflow::is_new_connection(const packet::TcpSegment& syn) const {
   if (half[0].isn_known && half[0].syn_seen && syn.seq == half[0].isn) return false;
   if (phase == Phase::kClosed || phase == Phase::kSynSent) return true;
@@ -353,10 +358,13 @@ void Subflow::on_payload(std::span<const uint8_t> payload, uint64_t start, int d
     signal.dss.data_fin = false;
     out.units.push_back(signal);
   }
-  const auto over = [&] { return h.queue.memory() + payload.size() > config_.hold_bytes || pool_.full(); };
+  const uint32_t cost = stream::BlockPool::cost(static_cast<uint32_t>(payload.size()));
+  const auto own_over = [&] { return h.queue.memory() + cost > config_.hold_bytes; };
+  const auto over = [&] { return own_over() || (account_ != nullptr && !account_->has_room(cost)); };
   if (start > h.next && over()) {
     settle(d, h.acks_seen ? h.acked : ~0ull, false, out);
     if (start > h.next && over()) {
+      if (account_ != nullptr) account_->refused(own_over(), cost);
       out.reports.push_back({TcpFinding::kHoldLimit, static_cast<uint8_t>(d), start, payload.size()});
       return;
     }

@@ -84,6 +84,8 @@ class Subflow {
  public:
   Subflow(const TcpConfig& config, stream::BlockPool& pool) : config_(config), pool_(pool) {}
   ~Subflow();
+  // What waits here is charged to the connection that it belongs to; nullptr before that ends.
+  void set_account(stream::Account* account);
   Subflow(const Subflow&) = delete;
   Subflow& operator=(const Subflow&) = delete;
 
@@ -125,6 +127,7 @@ class Subflow {
 
   const TcpConfig& config_;
   stream::BlockPool& pool_;
+  stream::Account* account_ = nullptr;
 };
 
 }  // namespace mptap::subflow

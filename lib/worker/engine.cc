@@ -44,7 +44,7 @@ Engine::Engine(const EngineConfig& config, std::shared_ptr<const rules::Ruleset>
       table_(std::move(table)),
       scratch_(std::make_unique<rules::Scratch>()),
       detector_(config.detect) {
-  pool_.set_limit(config_.hold_bytes + config_.history_bytes);
+  holds_.limit = config_.hold_bytes;
   if (rules_) keep_history();
 }
 
@@ -111,6 +111,7 @@ void Engine::advance(uint64_t now) {
   if (now <= now_) return;
   now_ = now;
   wheel_.advance(std::min(now_, horizon_), [this](Timer& t) { fire(t); });
+  if (now_ >= next_look_ns_) look_at_limits();
 }
 
 void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index) {
@@ -168,14 +169,14 @@ uint32_t Engine::begin_flow(const TcpSegment& s, const Options& o, const FlowKey
   // Who opened it, where the SYN was not seen: the SYN/ACK's receiver, else the higher port.
   bool from_initiator = syn ? !ack : third_ack || s.src.port >= s.dst.port;
 
-  uint32_t index;
-  if (!free_flows_.empty()) {
-    index = free_flows_.back();
-  } else {
-    index = static_cast<uint32_t>(flows_.size());
+  if (free_flows_.empty() && flows_.size() >= config_.max_subflows) {
+    hit(Limit::kSubflows);
+    evict_half_open();
   }
+  const uint32_t index = free_flows_.empty() ? static_cast<uint32_t>(flows_.size()) : free_flows_.back();
   if (index >= config_.max_subflows || !table_.insert(key, index)) {
     ++counters_.dropped_subflow_limit;
+    refuse(Limit::kSubflows, event::AnomalyType::kSubflowLimit, s.src, s.dst, s.number);
     return FlowTable::kNone;
   }
   if (!free_flows_.empty()) {
@@ -200,6 +201,7 @@ bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options& 
   Slot* slot = new_slot(s.timestamp_ns);
   if (!slot) {
     ++counters_.dropped_connection_limit;
+    refuse(Limit::kConnections, event::AnomalyType::kConnectionLimit, s.src, s.dst, s.number);
     return false;
   }
   connection::Connection& c = slot->connection;
@@ -212,6 +214,7 @@ bool Engine::open_plain_or_capable(Flow& f, const TcpSegment& s, const Options& 
   c.late = c.mode == Mode::kPlain && (!syn || (s.flags & packet::kAck));
   if (c.late && !syn) c.fallback_reason = "picked_up_midstream";
   f.slot = slot->index;
+  f.subflow.set_account(&c.account);
   slot->flows.push_back(f.index);
   name_connection(*slot);
   // A DSS in mid-stream is a subflow's whose handshake was not seen.
@@ -264,6 +267,7 @@ void Engine::end_flow(Flow& f) {
     f.subflow.close(outbox_);
     for (const auto& u : outbox_.units) slot.connection.on_unit(*f.member, u);
     outbox_.clear(pool_);
+    f.subflow.set_account(nullptr);
     std::erase(slot.flows, index);
     // The ports are used again: a connection without subflows has nothing to wait for.
     if (slot.flows.empty()) emit_record(slot, false);

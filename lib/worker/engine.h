@@ -29,6 +29,7 @@
 #include "stream/block_pool.h"
 #include "subflow/flow_table.h"
 #include "subflow/subflow.h"
+#include "worker/bounds.h"
 #include "worker/timer_wheel.h"
 
 namespace mptap::worker {
@@ -51,8 +52,12 @@ struct EngineConfig {
   uint64_t closed_ns = 5'000'000'000;    // how long a closed connection waits for stragglers
   uint64_t park_ns = 1'000'000'000;      // a join waits so long for its connection
   uint32_t max_parked = 4096;
-  uint32_t parked_bytes = 1u << 20;      // payload of one parked join
+  uint32_t parked_bytes = 1u << 20;      // of one parked join
   uint64_t parked_total_bytes = 64u << 20;  // of all
+  // From this share of connections, subflows or hold_bytes on, until a tenth below, these take the place of the above.
+  uint32_t emergency_percent = 90;
+  uint64_t emergency_half_open_ns = 2'000'000'000;
+  uint64_t emergency_idle_ns = 30'000'000'000;
   uint32_t alerts_per_rule = 16;         // per stream; further ones are counted
   uint32_t payload_context = 256;        // bytes before and after the match in an alert; 0: no payload
 };
@@ -65,6 +70,8 @@ class Listener {
   virtual void on_alert(const event::Alert& alert) = 0;
   virtual void on_anomaly(const event::Anomaly& anomaly) = 0;
   virtual void on_joined(const event::SubflowJoined&) {}
+  // A limit was met, the emergency began or is over.
+  virtual void on_engine(const event::EngineEvent&) {}
   // Only with EngineConfig::streams. offset counts bytes in holes; pieces cover bytes: who brought what.
   virtual void on_stream(const connection::Connection&, int /*direction*/, uint64_t /*offset*/,
                          std::span<const uint8_t> /*bytes*/) {}
@@ -92,12 +99,16 @@ struct EngineCounters {
   uint64_t span_copies = 0;        // the tap's second copy of a packet
   uint64_t ignored_no_flow = 0;    // no connection that it could belong to, and nothing to begin one
   uint64_t ignored_plain_tcp = 0;  // plain TCP, not inspected by configuration
-  uint64_t dropped_subflow_limit = 0, dropped_connection_limit = 0, dropped_park_limit = 0;
+  uint64_t dropped_subflow_limit = 0, dropped_connection_limit = 0;
   // not per frame
   uint64_t connections = 0, subflows = 0, joins_verified = 0, joins_failed = 0, joins_parked = 0, alerts = 0,
            alerts_suppressed = 0, anomalies = 0, delivered_bytes = 0;
   uint64_t detect_evicted = 0;
   std::array<uint64_t, event::kSubtypes> options{};  // packets that bear each MPTCP option
+  LimitHits limits{};
+  uint64_t emergencies = 0;         // begun
+  uint64_t emergency_closed = 0;    // connections that the shorter timeouts ended
+  uint64_t evicted_half_open = 0;   // half-open connections that made room for new ones
 };
 
 class Engine final : private connection::Observer {
@@ -142,9 +153,12 @@ class Engine final : private connection::Observer {
   const EngineCounters& counters() const { return counters_; }
   uint64_t memory_held() const { return pool_.in_use(); }
   uint64_t history_bytes() const { return history_total_; }
+  const stream::WorkerAccount& holds() const { return holds_; }
   size_t open_connections() const { return connections_open_; }
   size_t open_subflows() const { return flows_.size() - free_flows_.size(); }
   size_t joins_waiting() const { return parked_count_; }
+  bool emergency() const { return emergency_; }
+  Listener& listener() { return listener_; }
   uint64_t now_ns() const { return now_; }
 
  private:
@@ -180,9 +194,13 @@ class Engine final : private connection::Observer {
   void unpark_alone(Flow& f);
   void forget_parked(Flow& f);
   void resolve_tokens();
+  void give_up_oldest_parked();
   // engine_lifecycle.cc
   Slot* new_slot(uint64_t now);
   void name_connection(Slot& slot);
+  static uint64_t name_of(const packet::Endpoint& client, const packet::Endpoint& server, uint64_t start_ns);
+  static std::string id_text(uint64_t name);
+  static uint64_t flow_id(uint64_t name) { return name >> 11 > 0 ? name >> 11 : 1; }
   Slot* slot_of(const connection::Connection& c);
   void flush_dirty();
   bool is_waiting(const Slot& s) const;
@@ -192,6 +210,15 @@ class Engine final : private connection::Observer {
   void end_flow(Flow& f);
   void emit_record(Slot& s, bool timed_out);
   void free_slot(Slot& s);
+  // engine_limits.cc
+  void hit(Limit limit) { ++counters_.limits[static_cast<size_t>(limit)]; }
+  void refuse(Limit limit, event::AnomalyType type, const packet::Endpoint& src, const packet::Endpoint& dst, uint64_t number);
+  void list_half_open(Slot& s);
+  void unlist_half_open(Slot& s);
+  bool evict_half_open();
+  bool near_limit(uint32_t percent) const;
+  void look_at_limits(bool last = false);
+  void sweep(uint64_t elapsed_ns);
   // engine_inspect.cc
   void open_scanner(Slot& s, int direction, uint64_t offset);
   void flush(Slot& s, int direction);
@@ -230,6 +257,7 @@ class Engine final : private connection::Observer {
   Peers* peers_ = nullptr;
   egress::Outlet* egress_ = nullptr;
   stream::BlockPool pool_;
+  stream::WorkerAccount holds_;
   packet::Decoder decoder_;
   subflow::FlowTable table_;
   TimerWheel wheel_;
@@ -249,8 +277,16 @@ class Engine final : private connection::Observer {
   absl::flat_hash_map<uint32_t, std::vector<uint32_t>> tokens_;   // token -> connections, newest last
   absl::flat_hash_map<uint32_t, uint32_t> orphans_;               // token -> group of joins without a connection
   absl::flat_hash_map<uint32_t, std::vector<uint32_t>> parked_;   // token -> flows that wait
+  std::deque<std::pair<uint32_t, uint64_t>> park_order_;          // flow, its Parked::serial; those that waited longest first
   uint32_t parked_count_ = 0;
-  uint64_t parked_bytes_ = 0;
+  uint64_t parked_bytes_ = 0, park_serial_ = 0;
+  uint32_t oldest_half_open_ = ~0u, newest_half_open_ = ~0u;      // slots
+  LimitWatch watch_;
+  uint64_t next_look_ns_ = 0, looked_ns_ = 0;
+  uint64_t refusals_told_until_ns_ = 0;
+  uint32_t refusals_told_ = 0;
+  size_t sweep_at_ = 0;
+  bool emergency_ = false;
   subflow::Outbox outbox_;
   mptcp::Options options_;
   std::unique_ptr<rules::Scratch> scratch_;

@@ -23,14 +23,13 @@ bool Engine::begin_join(Flow& f, const TcpSegment& s, const Options& o) {
     }
   }
   if (parked_count_ >= config_.max_parked) {
-    ++counters_.dropped_park_limit;
-    Slot* slot = candidates > 0 ? slots_[it->second.back()].get() : orphan_group(token, s.timestamp_ns);
-    if (!slot || !attach(f, *slot, o.join, s.timestamp_ns)) return false;
-    on_anomaly(slot->connection, AnomalyType::kParkedLimit, f.member, std::nullopt, {{"limit", config_.max_parked}}, {});
-    return true;
+    refuse(Limit::kParkedJoins, AnomalyType::kParkedLimit, s.src, s.dst, s.number);
+    give_up_oldest_parked();
   }
   f.parked = std::make_unique<Flow::Parked>();
   f.parked->token = token;
+  f.parked->serial = ++park_serial_;
+  park_order_.emplace_back(f.index, f.parked->serial);
   f.parked->syn = o.join;
   f.parked->timer.kind = kParkTimer;
   f.parked->timer.slot = f.index;
@@ -49,10 +48,12 @@ bool Engine::attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now) {
   f.member = c.join(client, server, reversed, syn, now);
   watch_join(slot, f, now);
   if (!f.member) {
+    hit(Limit::kSubflowsPerConnection);
     ++counters_.dropped_subflow_limit;
     return false;
   }
   f.slot = slot.index;
+  f.subflow.set_account(&c.account);
   slot.flows.push_back(f.index);
   if (slot.connection.id.empty()) name_connection(slot);
   arm(slot);
@@ -62,10 +63,7 @@ bool Engine::attach(Flow& f, Slot& slot, const mptcp::Join& syn, uint64_t now) {
 Engine::Slot* Engine::orphan_group(uint32_t token, uint64_t now) {
   if (const auto it = orphans_.find(token); it != orphans_.end()) return slots_[it->second].get();
   Slot* slot = new_slot(now);
-  if (!slot) {
-    ++counters_.dropped_connection_limit;
-    return nullptr;
-  }
+  if (!slot) return nullptr;
   slot->connection.set_orphan(token);
   orphans_[token] = slot->index;
   return slot;
@@ -91,8 +89,9 @@ Engine::Slot* Engine::bearer_of(uint32_t token, const Flow& f, bool last_chance)
 
 void Engine::park(Flow& f, const TcpSegment& s, int direction) {
   Flow::Parked& p = *f.parked;
-  p.bytes += s.payload_size;
-  parked_bytes_ += s.payload_size;
+  const uint64_t cost = sizeof(ParkedPacket) + s.options_size + s.payload_size;
+  p.bytes += cost;
+  parked_bytes_ += cost;
   p.packets.push_back({s, {s.options, s.options + s.options_size}, {s.payload, s.payload + s.payload_size}, direction});
   p.packets.back().segment.frame = nullptr;
   ++counters_.inspected;
@@ -103,8 +102,23 @@ void Engine::park(Flow& f, const TcpSegment& s, int direction) {
     p.synack = o.join;
     if (Slot* bearer = bearer_of(p.token, f, false)) return unpark(f, *bearer);
   }
-  const bool full = p.bytes > config_.parked_bytes || p.packets.size() > 4096 || parked_bytes_ > config_.parked_total_bytes;
-  if (full) unpark_alone(f);
+  if (p.bytes > config_.parked_bytes) {
+    refuse(Limit::kParkedBytes, AnomalyType::kParkedLimit, s.src, s.dst, s.number);
+    return unpark_alone(f);
+  }
+  if (parked_bytes_ > config_.parked_total_bytes) {
+    refuse(Limit::kParkedBytes, AnomalyType::kParkedLimit, s.src, s.dst, s.number);
+    while (parked_bytes_ > config_.parked_total_bytes && parked_count_ > 0) give_up_oldest_parked();
+  }
+}
+
+void Engine::give_up_oldest_parked() {
+  while (!park_order_.empty()) {
+    const auto [index, serial] = park_order_.front();
+    park_order_.pop_front();
+    Flow* f = flows_[index].get();
+    if (f && f->parked && f->parked->serial == serial) return unpark_alone(*f);
+  }
 }
 
 void Engine::forget_parked(Flow& f) {
@@ -118,6 +132,12 @@ void Engine::forget_parked(Flow& f) {
   --parked_count_;
   parked_bytes_ -= f.parked->bytes;
   f.parked.reset();
+  if (park_order_.size() > 2 * size_t{parked_count_} + 64) {
+    std::erase_if(park_order_, [this](const auto& waiting) {
+      const Flow* other = flows_[waiting.first].get();
+      return !other || !other->parked || other->parked->serial != waiting.second;
+    });
+  }
 }
 
 void Engine::unpark(Flow& f, Slot& slot) {
@@ -126,6 +146,9 @@ void Engine::unpark(Flow& f, Slot& slot) {
   const uint64_t now = packets.empty() ? now_ : packets.front().segment.timestamp_ns;
   forget_parked(f);
   if (!attach(f, slot, syn, now)) {
+    // attach() has counted one; they were all counted when they came.
+    counters_.inspected -= packets.size();
+    counters_.dropped_subflow_limit += packets.size() - 1;
     end_flow(f);
     return;
   }
@@ -148,6 +171,9 @@ void Engine::unpark_alone(Flow& f) {
   const uint64_t now = f.parked->packets.empty() ? now_ : f.parked->packets.front().segment.timestamp_ns;
   Slot* group = orphan_group(token, now);
   if (!group) {
+    refuse(Limit::kConnections, AnomalyType::kConnectionLimit, f.initiator, f.responder, 0);
+    counters_.inspected -= f.parked->packets.size();
+    counters_.dropped_connection_limit += f.parked->packets.size();
     end_flow(f);
     return;
   }

@@ -34,10 +34,14 @@ Engine::Slot* Engine::new_slot(uint64_t now) {
   if (!free_slots_.empty()) {
     index = free_slots_.back();
   } else {
-    if (slots_.size() >= config_.max_connections) return nullptr;
     index = static_cast<uint32_t>(slots_.size());
+    if (slots_.size() >= config_.max_connections) {
+      hit(Limit::kConnections);
+      if (!evict_half_open()) return nullptr;
+      index = free_slots_.back();
+    }
   }
-  auto slot = std::make_unique<Slot>(config_.connection, pool_, static_cast<connection::Observer&>(*this), index);
+  auto slot = std::make_unique<Slot>(config_.connection, pool_, holds_, static_cast<connection::Observer&>(*this), index);
   if (!free_slots_.empty()) {
     free_slots_.pop_back();
   } else {
@@ -50,6 +54,7 @@ Engine::Slot* Engine::new_slot(uint64_t now) {
   slot->timer.slot = index;
   slot->connection.start_ns = slot->connection.last_ns = now;
   slots_[index] = std::move(slot);
+  list_half_open(*slots_[index]);
   ++connections_open_;
   ++counters_.connections;
   return slots_[index].get();
@@ -57,18 +62,25 @@ Engine::Slot* Engine::new_slot(uint64_t now) {
 
 // The name follows from the first subflow's tuple and time alone, so that it is the same for any number of workers.
 void Engine::name_connection(Slot& slot) {
-  const connection::Connection& c = slot.connection;
-  const connection::Member& m = *c.members.front();
+  const connection::Member& m = *slot.connection.members.front();
+  const uint64_t name = name_of(m.client, m.server, m.start_ns);
+  slot.connection.id_number = name;
+  named_[name] = slot.index;
+  slot.connection.id = id_text(name);
+  slot.connection.flow_id = flow_id(name);
+}
+
+uint64_t Engine::name_of(const packet::Endpoint& client, const packet::Endpoint& server, uint64_t start_ns) {
   uint64_t h = 0xcbf29ce484222325ull;
-  for (const packet::Endpoint* e : {&m.client, &m.server}) {
+  for (const packet::Endpoint* e : {&client, &server}) {
     h = stir(h, e->address.bytes.data(), 16);
     h = stir(h, &e->port, 2);
   }
-  h = finish_hash(stir(h, &m.start_ns, 8));
-  slot.connection.id_number = h;
-  named_[h] = slot.index;
-  slot.connection.id = fmt::format("{:016x}", h);
-  slot.connection.flow_id = std::max<uint64_t>(h >> 11, 1);
+  return finish_hash(stir(h, &start_ns, 8));
+}
+
+std::string Engine::id_text(uint64_t name) {
+  return fmt::format("{:016x}", name);
 }
 
 Engine::Slot* Engine::slot_of(const connection::Connection& c) {
@@ -113,7 +125,8 @@ uint64_t Engine::patience(const Slot& s) const {
     // An end that the subflows have not followed yet may still be followed by stragglers.
     return c.all_members_closed() ? config_.closed_ns : 6 * config_.closed_ns;
   }
-  return c.state() == event::State::kHandshake ? config_.half_open_ns : config_.idle_ns;
+  if (c.state() == event::State::kHandshake) return emergency_ ? config_.emergency_half_open_ns : config_.half_open_ns;
+  return emergency_ ? config_.emergency_idle_ns : config_.idle_ns;
 }
 
 void Engine::arm(Slot& s) {
@@ -141,6 +154,7 @@ void Engine::fire(Timer& timer) {
   slot.connection.tick(now);
   if (slot.egress) egress_settle(slot);
   for (int d = 0; d < 2; ++d) flush(slot, d);
+  if (slot.half_open && slot.connection.state() != event::State::kHandshake) unlist_half_open(slot);
   if (now >= slot.connection.last_ns + patience(slot)) {
     emit_record(slot, slot.connection.end() == event::End::kOpen);
     return;
@@ -202,6 +216,7 @@ void Engine::free_slot(Slot& slot) {
     free_flows_.push_back(index);
   }
   history_total_ -= slot.history_memory;
+  if (slot.half_open) unlist_half_open(slot);
   const uint32_t index = slot.index;
   slots_[index].reset();
   free_slots_.push_back(index);
@@ -217,6 +232,7 @@ void Engine::finish() {
   std::sort(open.begin(), open.end(), [](const Slot* a, const Slot* b) { return a->serial < b->serial; });
   for (Slot* s : open) emit_record(*s, false);
   dirty_.clear();
+  look_at_limits(true);
 }
 
 }  // namespace mptap::worker

@@ -34,9 +34,10 @@ struct Engine::Flow {
 
   struct Parked {
     uint32_t token = 0;
+    uint64_t serial = 0;
     mptcp::Join syn, synack;
     bool has_synack = false;
-    uint32_t bytes = 0;
+    uint64_t bytes = 0;
     std::vector<ParkedPacket> packets;
     Timer timer;
   };
@@ -52,8 +53,9 @@ struct Engine::Side {
 };
 
 struct Engine::Slot {
-  Slot(const connection::ConnectionConfig& config, stream::BlockPool& pool, connection::Observer& observer, uint64_t flow_id)
-      : connection(config, pool, observer, flow_id) {}
+  Slot(const connection::ConnectionConfig& config, stream::BlockPool& pool, stream::WorkerAccount& worker,
+       connection::Observer& observer, uint64_t flow_id)
+      : connection(config, pool, worker, observer, flow_id) {}
 
   uint32_t index = 0;
   uint64_t serial = 0;
@@ -61,6 +63,8 @@ struct Engine::Slot {
   std::vector<uint32_t> flows;
   std::array<Side, 2> sides;
   bool dirty = false;
+  bool half_open = false;  // in the list of these, by age
+  uint32_t older = kNoSlot, newer = kNoSlot;
   uint64_t check_at = 0;
   uint64_t history_memory = 0, history_stamp = 0;
   uint64_t alerts_suppressed = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/fabric.h"
 
+#include <algorithm>
+
 namespace mptap::worker {
 
 Fabric::Fabric(const FabricOptions& options)
@@ -15,6 +17,13 @@ Fabric::Fabric(const FabricOptions& options)
     segments_.push_back(std::make_unique<Lane>(options.segments));
     packets_.push_back(std::make_unique<Lane>(options.packets));
   }
+}
+
+bool Fabric::empty() const {
+  const auto none = [](const auto& lanes) {
+    return std::all_of(lanes.begin(), lanes.end(), [](const auto& lane) { return lane->depth() == 0; });
+  };
+  return none(segments_) && none(packets_);
 }
 
 }  // namespace mptap::worker

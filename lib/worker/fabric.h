@@ -34,6 +34,8 @@ class Fabric {
   connection::TokenMap& tokens() { return tokens_; }
   Lane& segments(unsigned from, unsigned to) { return *segments_[from * options_.workers + to]; }
   Lane& packets(unsigned from, unsigned to) { return *packets_[from * options_.workers + to]; }
+  // No parcel is in any lane; a moment old.
+  bool empty() const;
   unsigned shard(const packet::TcpSegment& s) const { return shards_[port::symmetric_hash(s.src, s.dst) & (shards_.size() - 1)]; }
 
   // Ordered. Packets are counted from 1 by the reader; time_of() is known for the last kWindow of those dispatched.

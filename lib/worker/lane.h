@@ -24,6 +24,7 @@ struct Parcel {
   };
   Kind kind = Kind::kSegment;
   uint8_t hops = 0;    // workers that have passed it on
+  bool decided = false;  // an HMAC has shown that it is the receiver's
   uint64_t order = 0;  // of the packet; 0: take it as it comes
   uint32_t token = 0;
   subflow::FlowKey key;

@@ -41,6 +41,7 @@ void LiveWorker::run(const LiveControl& control) {
     const auto phase = control.phase.load(std::memory_order_acquire);
     if (phase == LiveControl::Phase::kFinish) break;
     const uint64_t time = now(control);
+    if (phase == LiveControl::Phase::kDrain) router_.decide_all();
     bool found = receive_owned();
     found = receive_spread() || found;
     found = messages_.run(*engine_, time) || found;
@@ -74,7 +75,7 @@ void LiveWorker::run(const LiveControl& control) {
   messages_.close();
   engine_->set_horizon(UINT64_MAX);
   engine_->finish();
-  snapshot();
+  snapshot(engine_->now_ns(), true);
   fabric_.tokens().readers().offline(self_);
   finished_.store(true, std::memory_order_release);
 }
@@ -144,6 +145,7 @@ void LiveWorker::spread(const TcpSegment& s, unsigned to) {
   Parcel* parcel = fabric_.packets(self_, to).acquire();
   if (parcel == nullptr) {
     counters_.add(kSpreadDropped);
+    counters_.add(kLimitHits[Limit::kPacketLane]);
     return;
   }
   parcel->kind = Parcel::Kind::kSegment;
@@ -181,7 +183,7 @@ bool LiveWorker::receive_owned() {
       switch (parcel.kind) {
         case Parcel::Kind::kSegment: {
           const FlowKey key(parcel.segment);
-          if (router_.route(parcel.segment, key, parcel.hops, 0) != Router::Verdict::kOurs) break;
+          if (!parcel.decided && router_.route(parcel.segment, key, parcel.hops, 0) != Router::Verdict::kOurs) break;
           if (parcel.segment.flags & packet::kSyn) router_.welcome(key, from);
           add(parcel.segment);
           break;
@@ -225,11 +227,11 @@ void LiveWorker::housekeeping(const LiveControl& control, uint64_t time) {
   }
   if (const uint64_t tsc = rte_rdtsc(); tsc >= next_snapshot_) {
     next_snapshot_ = tsc + rte_get_tsc_hz() / kSnapshotsPerSecond;
-    snapshot();
+    snapshot(time);
   }
 }
 
-void LiveWorker::snapshot() {
+void LiveWorker::snapshot(uint64_t time, bool last) {
   const EngineCounters& e = engine_->counters();
   counters_.set(kInspected, e.inspected);
   counters_.set(kSpanCopies, e.span_copies);
@@ -241,7 +243,6 @@ void LiveWorker::snapshot() {
   counters_.set(kConnectionsTotal, e.connections);
   counters_.set(kSubflowsTotal, e.subflows);
   counters_.set(kJoinsParked, e.joins_parked);
-  counters_.set(kParkLimit, e.dropped_park_limit);
   counters_.set(kAlertsSuppressed, e.alerts_suppressed);
   counters_.set(kDetectEvicted, e.detect_evicted);
   for (size_t i = 0; i < e.options.size(); ++i) counters_.set(kMptcpOptions[static_cast<mptcp::Subtype>(i)], e.options[i]);
@@ -249,6 +250,23 @@ void LiveWorker::snapshot() {
   counters_.set(kHistoryBytes, engine_->history_bytes());
   counters_.set(kSubflowsOpen, engine_->open_subflows());
   counters_.set(kJoinsWaiting, engine_->joins_waiting());
+  counters_.set(kEmergency, engine_->emergency());
+  counters_.set(kEmergencies, e.emergencies);
+  counters_.set(kEmergencyClosed, e.emergency_closed);
+  counters_.set(kEvictedHalfOpen, e.evicted_half_open);
+  const packet::FragmentLosses fragments = decoder_.fragment_losses();
+  counters_.set(kFragmentsTimedOut, fragments.timed_out);
+  counters_.set(kFragmentsEvicted, fragments.evicted);
+  counters_.set(kFragmentsDiscarded, fragments.discarded);
+  // The engine tells of its own limits; the others are told here.
+  for (auto i = static_cast<size_t>(Limit::kConnections); i < static_cast<size_t>(Limit::kTokens); ++i)
+    counters_.set(kLimitHits[static_cast<Limit>(i)], e.limits[i]);
+  counters_.set(kLimitHits[Limit::kFragments], fragments.evicted);
+  event::EngineEvent event;
+  for (auto i = static_cast<size_t>(Limit::kTokens); i < kLimits; ++i) {
+    const auto limit = static_cast<Limit>(i);
+    if (watch_.look(limit, counters_.value(kLimitHits[limit]), time, event, last)) engine_->listener().on_engine(event);
+  }
   if (engine_->egress() == nullptr) return;
   const egress::OutletCounts& out = engine_->egress()->counts;
   counters_.set(kEgressConnections, out.connections);

@@ -39,7 +39,15 @@ inline const Counter kConnectionsOpen{"connections_open", "connections followed 
 inline const Counter kConnectionsTotal{"connections_total", "connections followed so far"};
 inline const Counter kSubflowsTotal{"subflows_total", "subflows followed so far"};
 inline const Counter kJoinsParked{"joins_parked_total", "joins that waited for their connection"};
-inline const Counter kParkLimit{"parked_join_limit_total", "joins that could not wait because too many did"};
+inline const Counter kEmergency{"emergency", "1 while the emergency timeouts hold, of each worker", Metric::kGauge};
+inline const Counter kEmergencies{"emergencies_total", "times that a limit came near and the emergency timeouts began"};
+inline const Counter kEmergencyClosed{"emergency_closed_total", "connections that the emergency timeouts ended"};
+inline const Counter kEvictedHalfOpen{"evicted_half_open_total", "half-open connections that made room for new ones"};
+inline const Counter kFragmentsTimedOut{"fragments_timed_out_total", "datagrams whose missing fragments never came"};
+inline const Counter kFragmentsEvicted{"fragments_evicted_total",
+                                       "datagrams dropped, the oldest first, to make room for new ones"};
+inline const Counter kFragmentsDiscarded{"fragments_discarded_total",
+                                         "datagrams dropped for fragments that overlap or do not fit"};
 inline const Counter kAlertsSuppressed{"alerts_suppressed_total", "alerts beyond the limit of one rule in one stream"};
 inline const Counter kDetectEvicted{"detect_evicted_total", "addresses whose joins were counted, and that gave way to others"};
 inline constexpr const char* subtype_name(mptcp::Subtype subtype) {
@@ -116,7 +124,7 @@ class LiveWorker {
   void spread(const packet::TcpSegment& s, unsigned to);
   uint64_t now(const LiveControl& control);
   void housekeeping(const LiveControl& control, uint64_t now);
-  void snapshot();
+  void snapshot(uint64_t now, bool last = false);
 
   Fabric& fabric_;
   const unsigned self_;
@@ -134,6 +142,7 @@ class LiveWorker {
   uint64_t next_housekeeping_ = 0, next_snapshot_ = 0;
   std::atomic<uint64_t> heartbeat_{0};
   std::atomic<bool> quiet_{false}, finished_{false};
+  LimitWatch watch_;
 
   Mailbox messages_;
   std::mutex mailbox_;  // taken by the worker only when rules_given_ says so

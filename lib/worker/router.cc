@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "mptcp/crypto.h"
 
@@ -38,6 +39,7 @@ struct Router::Foreign : Timer {
     uint64_t order;
   };
   std::vector<Held> held;
+  uint64_t held_bytes = 0;
 };
 
 Router::Router(Fabric& fabric, unsigned self, Counters& counters, const RouterOptions& options)
@@ -69,7 +71,9 @@ Router::Verdict Router::route_join(const TcpSegment& s, const FlowKey& key, unsi
   std::array<Candidate, TokenMap::kMaxCandidates> candidates;
   size_t count = fabric_.tokens().find(options.join.token, candidates);
   if (count == 0) {
-    candidates[0] = fabric_.tokens().claim(options.join.token, {.handle = handle(kClaimSlot, 0)});
+    bool refused = false;
+    candidates[0] = fabric_.tokens().claim(options.join.token, {.handle = handle(kClaimSlot, 0)}, &refused);
+    if (refused) hit(Limit::kTokens);
     count = 1;
   }
   const unsigned owner = candidates[0].handle.worker;
@@ -78,7 +82,7 @@ Router::Verdict Router::route_join(const TcpSegment& s, const FlowKey& key, unsi
   if (!several && owner == self_) return Verdict::kOurs;
   Foreign* f = add(key, several ? kUndecided : owner, s.timestamp_ns);
   if (f == nullptr) {
-    counters_.add(kForeignRefused);
+    hit(Limit::kForeignSubflows);
     return Verdict::kOurs;
   }
   if (!several) {
@@ -92,7 +96,7 @@ Router::Verdict Router::route_join(const TcpSegment& s, const FlowKey& key, unsi
   return Verdict::kGone;
 }
 
-Router::Verdict Router::send(unsigned to, const TcpSegment& s, unsigned hops, uint64_t order) {
+Router::Verdict Router::send(unsigned to, const TcpSegment& s, unsigned hops, uint64_t order, bool decided) {
   if (hops >= kMaxHops) {
     counters_.add(kHandoffLooped);
     return Verdict::kOurs;
@@ -101,10 +105,12 @@ Router::Verdict Router::send(unsigned to, const TcpSegment& s, unsigned hops, ui
   if (parcel == nullptr) {
     if (fabric_.ordered()) return Verdict::kStall;
     counters_.add(kHandoffDropped);
+    hit(Limit::kSegmentLane);
     return Verdict::kGone;
   }
   parcel->kind = Parcel::Kind::kSegment;
   parcel->hops = static_cast<uint8_t>(hops + 1);
+  parcel->decided = decided;
   parcel->order = order;
   parcel->load(s);
   fabric_.segments(self_, to).send(parcel);
@@ -129,13 +135,18 @@ void Router::hold(Foreign& f, const TcpSegment& s, unsigned hops, uint64_t order
   Foreign::Held held{s, {}, hops, order};
   held.bytes.assign(s.options, s.options + s.options_size);
   held.bytes.insert(held.bytes.end(), s.payload, s.payload + s.payload_size);
+  held_count_ += f.held.empty();
+  f.held_bytes += sizeof(Foreign::Held) + held.bytes.size();
+  held_bytes_ += sizeof(Foreign::Held) + held.bytes.size();
   f.held.push_back(std::move(held));
 
   Options options;
   const bool synack = (s.flags & packet::kSyn) && (s.flags & packet::kAck);
   if (synack) mptcp::parse_options(s.option_bytes(), s.flags, s.payload_size > 0, options);
   const bool decides = synack && options.has(Options::kJoin) && options.join.length == 16;
-  if (!decides && f.held.size() < kMaxHeldPackets) return;
+  const bool full = held_count_ > options_.max_held || held_bytes_ > options_.held_bytes;
+  if (!decides && !full && f.held.size() < kMaxHeldPackets) return;
+  if (!decides) hit(Limit::kHeldJoins);
 
   std::array<Candidate, TokenMap::kMaxCandidates> candidates;
   const size_t count = fabric_.tokens().find(f.syn.token, candidates);
@@ -156,24 +167,28 @@ void Router::hold(Foreign& f, const TcpSegment& s, unsigned hops, uint64_t order
 void Router::decide(Foreign& f, unsigned owner) {
   f.owner = owner;
   wheel_.arm(f, f.last_ns + options_.idle_ns);
+  held_count_ -= !f.held.empty();
+  held_bytes_ -= std::exchange(f.held_bytes, 0);
   const auto held = std::move(f.held);
   for (const Foreign::Held& h : held) {
     TcpSegment s = h.segment;
     s.options = h.bytes.data();
     s.payload = h.bytes.data() + s.options_size;
-    // To ourselves as well: what is held comes back through the lane, behind nothing that it was before.
-    if (send(owner, s, h.hops, h.order) == Verdict::kStall) counters_.add(kHandoffDropped);
+    // To ourselves as well: what is held comes back through the lane, behind nothing that it was before. The receiver must not
+    // ask the token map again.
+    if (send(owner, s, h.hops, h.order, true) != Verdict::kGone) counters_.add(kHandoffDropped);
   }
   if (owner == self_) forget(f.key);
 }
 
 void Router::redirect(const TcpSegment& s, const FlowKey& key, unsigned owner) {
   if (!foreign_.contains(key) && add(key, owner, s.timestamp_ns) == nullptr) {
-    counters_.add(kForeignRefused);
+    hit(Limit::kForeignSubflows);
+    counters_.add(kForeignDropped);
     return;
   }
   foreign_[key]->owner = owner;
-  if (send(owner, s, 1, 0) == Verdict::kStall) counters_.add(kHandoffDropped);
+  if (send(owner, s, 1, 0) != Verdict::kGone) counters_.add(kHandoffDropped);
 }
 
 void Router::welcome(const FlowKey& key, unsigned origin) {
@@ -189,9 +204,7 @@ void Router::advance(uint64_t now_ns) {
   wheel_.advance(now_ns, [&](Timer& timer) {
     auto& f = static_cast<Foreign&>(timer);
     if (f.owner == kUndecided) {
-      Candidate newest;
-      const bool known = fabric_.tokens().find(f.syn.token, {&newest, 1}) != 0;
-      decide(f, known ? newest.handle.worker : self_);
+      decide(f, likely_owner(f));
     } else if (f.last_ns + options_.idle_ns <= now_ns) {
       forget(FlowKey(f.key));
     } else {
@@ -199,6 +212,19 @@ void Router::advance(uint64_t now_ns) {
     }
   });
   flush();
+}
+
+unsigned Router::likely_owner(const Foreign& f) const {
+  Candidate newest;
+  return fabric_.tokens().find(f.syn.token, {&newest, 1}) != 0 ? newest.handle.worker : self_;
+}
+
+void Router::decide_all() {
+  if (held_count_ == 0) return;
+  std::vector<Foreign*> undecided;
+  for (auto& [key, f] : foreign_)
+    if (f->owner == kUndecided) undecided.push_back(f.get());
+  for (Foreign* f : undecided) decide(*f, likely_owner(*f));
 }
 
 void Router::tell(const Message& message) {
@@ -234,7 +260,7 @@ bool Router::publish(const connection::Connection& c, uint32_t token, uint32_t s
         c.tokens[side],
         {.handle = handle(slot, serial), .version = c.version, .client_token = side == 0, .keys_known = keys, .keys = c.keys},
         &displaced);
-    if (inserted == TokenMap::Inserted::kFull) counters_.add(kTokensRefused);
+    if (inserted == TokenMap::Inserted::kFull) hit(Limit::kTokens);
     if (fresh) shared = inserted == TokenMap::Inserted::kShared;
     if (displaced.claim && displaced.handle.worker != self_)
       tell({displaced.handle.worker, Parcel::Kind::kTokenKnown, c.tokens[side], {}});

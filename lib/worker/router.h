@@ -17,6 +17,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include "mptcp/option.h"
+#include "worker/bounds.h"
 #include "worker/counters.h"
 #include "worker/engine.h"
 #include "worker/fabric.h"
@@ -27,15 +28,16 @@ inline const Counter kHandedOff{"handed_off_total", "packets passed on to the wo
 inline const Counter kHandoffDropped{"handoff_dropped_total", "packets dropped because the lane to their owner was full"};
 inline const Counter kHandoffLooped{"handoff_looped_total", "packets that were passed on too often, and stayed"};
 inline const Counter kForeignSubflows{"foreign_subflows", "subflows whose connection another worker owns", Metric::kGauge};
-inline const Counter kForeignRefused{"foreign_subflows_refused_total",
-                                     "joins dropped because the table of foreign subflows is full"};
+inline const Counter kForeignDropped{"foreign_dropped_total",
+                                     "packets of joins dropped because the table of foreign subflows is full"};
 inline const Counter kJoinsHeld{"joins_held_total", "joins whose token several workers' connections bear"};
-inline const Counter kTokensRefused{"tokens_refused_total", "tokens that did not fit into the token map"};
 
 struct RouterOptions {
   size_t foreign = 1 << 17;             // entries
   uint64_t idle_ns = 3'600'000'000'000;  // of a foreign subflow
   uint64_t hold_ns = 3'000'000'000;      // for the SYN/ACK that decides
+  uint32_t max_held = 4096;              // joins that wait for it
+  uint64_t held_bytes = 64u << 20;       // of them all
 };
 
 class Router final : public Peers {
@@ -57,6 +59,8 @@ class Router final : public Peers {
   void welcome(const subflow::FlowKey& key, unsigned origin);
   void forget(const subflow::FlowKey& key);  // its owner says so
   void advance(uint64_t now_ns);
+  // The end is near: what is held goes to whom it seems to belong.
+  void decide_all();
   // Tells other workers what did not fit before.
   void flush();
 
@@ -82,10 +86,12 @@ class Router final : public Peers {
   };
 
   Verdict route_join(const packet::TcpSegment& s, const subflow::FlowKey& key, unsigned hops, uint64_t order);
-  Verdict send(unsigned to, const packet::TcpSegment& s, unsigned hops, uint64_t order);
+  Verdict send(unsigned to, const packet::TcpSegment& s, unsigned hops, uint64_t order, bool decided = false);
   Foreign* add(const subflow::FlowKey& key, unsigned owner, uint64_t now);
   void hold(Foreign& f, const packet::TcpSegment& s, unsigned hops, uint64_t order);
   void decide(Foreign& f, unsigned owner);
+  unsigned likely_owner(const Foreign& f) const;
+  void hit(Limit limit) { counters_.add(kLimitHits[limit]); }
   void tell(const Message& message);
   connection::Handle handle(uint32_t slot, uint64_t serial) const {
     return {.slot = slot, .generation = static_cast<uint32_t>(serial), .worker = static_cast<uint16_t>(self_)};
@@ -99,6 +105,8 @@ class Router final : public Peers {
   absl::flat_hash_map<subflow::FlowKey, std::unique_ptr<Foreign>, KeyHash, KeyEqual> foreign_;
   absl::flat_hash_map<subflow::FlowKey, uint16_t, KeyHash, KeyEqual> guests_;  // followed here -> who sends them
   std::vector<Message> untold_;
+  uint32_t held_count_ = 0;  // undecided
+  uint64_t held_bytes_ = 0;
 };
 
 }  // namespace mptap::worker

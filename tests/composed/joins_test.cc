@@ -165,7 +165,7 @@ TEST(Join, ThatCannotWaitForItsConnectionStandsApart) {
   options.config.max_parked = 0;
   const Outcome o = drive(c, options);
   EXPECT_EQ(o.delivered(kToServer), "B*6");
-  EXPECT_EQ(o.counters.dropped_park_limit, 1u);
+  EXPECT_EQ(o.counters.limits[static_cast<size_t>(worker::Limit::kParkedJoins)], 1u);
   EXPECT_ANOMALY(o, "parked_limit");
 }
 

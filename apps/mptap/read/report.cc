@@ -80,7 +80,6 @@ void JsonReport::finish(const worker::EngineCounters& c, const InputSummary& inp
        {"ignored_plain_tcp", c.ignored_plain_tcp},
        {"dropped_subflow_limit", c.dropped_subflow_limit},
        {"dropped_connection_limit", c.dropped_connection_limit},
-       {"dropped_park_limit", c.dropped_park_limit},
        {"link_type_unsupported", input.left_out},
        {"connections", c.connections},
        {"subflows", c.subflows},
@@ -92,6 +91,11 @@ void JsonReport::finish(const worker::EngineCounters& c, const InputSummary& inp
        {"delivered_bytes", c.delivered_bytes}};
   for (size_t i = 0; i < c.decode.size(); ++i)
     n.emplace_back(fmt::format("decode_{}", packet::reason_name(static_cast<packet::Reason>(i))), c.decode[i]);
+  for (size_t i = 0; i < worker::kLimits; ++i)
+    n.emplace_back(fmt::format("limit_{}", worker::limit_name(static_cast<worker::Limit>(i))), c.limits[i]);
+  n.emplace_back("emergencies", c.emergencies);
+  n.emplace_back("emergency_closed", c.emergency_closed);
+  n.emplace_back("evicted_half_open", c.evicted_half_open);
   event::append_eve(out_.buffer(), stats);
   out_.write({});
 }
@@ -181,7 +185,6 @@ std::string not_inspected(const worker::EngineCounters& c, const InputSummary& i
   reasons.emplace_back("the tap's second copy of a packet", c.span_copies);
   reasons.emplace_back("beyond --max-subflows", c.dropped_subflow_limit);
   reasons.emplace_back("beyond --max-connections", c.dropped_connection_limit);
-  reasons.emplace_back("beyond the limit of joins that wait for their connection", c.dropped_park_limit);
   reasons.emplace_back("of interfaces whose link type is not supported", input.left_out);
   std::erase_if(reasons, [](const auto& r) { return r.second == 0; });
   if (reasons.empty()) return {};

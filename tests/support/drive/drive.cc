@@ -18,18 +18,13 @@ namespace mptap::test {
 
 namespace {
 
-// DPDK starts once per process and lives as long.
-void start_eal() {
-  static const auto eal = port::Eal::start({.memory_mb = 64});
-  if (!eal) throw std::runtime_error(eal.error());
-}
-
 class Keeper final : public worker::Listener {
  public:
   explicit Keeper(Outcome& out) : out_(out) {}
   void on_record(const event::ConnectionRecord& r) override { out_.records.push_back(r); }
   void on_alert(const event::Alert& a) override { out_.alerts.push_back(a); }
   void on_anomaly(const event::Anomaly& a) override { out_.anomalies.push_back(a); }
+  void on_engine(const event::EngineEvent& e) override { out_.engine.push_back(e); }
   void on_stream(const connection::Connection& c, int direction, uint64_t, std::span<const uint8_t> bytes) override {
     Bytes& all = out_.streams[{c.id, direction}];
     all.insert(all.end(), bytes.begin(), bytes.end());
@@ -38,16 +33,6 @@ class Keeper final : public worker::Listener {
  private:
   Outcome& out_;
 };
-
-std::shared_ptr<const rules::Ruleset> compiled(const std::string& text) {
-  if (text.empty()) return nullptr;
-  const rules::RuleOptions options;
-  auto loaded = rules::load_rules_text(text, "test.rules", options);
-  if (!loaded) throw std::runtime_error(loaded.error().message);
-  auto ruleset = rules::Ruleset::compile(std::move(loaded->rules), options);
-  if (!ruleset) throw std::runtime_error(ruleset.error());
-  return *ruleset;
-}
 
 template <class A, class B>
 void compare(std::string& out, const std::string& what, const A& engine, const B& reference) {
@@ -94,14 +79,29 @@ void compare_streams(std::string& out, const std::string& what, const event::Str
 
 }  // namespace
 
+void start_eal() {
+  static const auto eal = port::Eal::start({.memory_mb = 256});
+  if (!eal) throw std::runtime_error(eal.error());
+}
+
+std::shared_ptr<const rules::Ruleset> compiled_rules(const std::string& text) {
+  if (text.empty()) return nullptr;
+  const rules::RuleOptions options;
+  auto loaded = rules::load_rules_text(text, "test.rules", options);
+  if (!loaded) throw std::runtime_error(loaded.error().message);
+  auto ruleset = rules::Ruleset::compile(std::move(loaded->rules), options);
+  if (!ruleset) throw std::runtime_error(ruleset.error());
+  return *ruleset;
+}
+
 Outcome drive(const std::vector<Sent>& wire, const DriveOptions& options) {
   start_eal();
   Outcome out;
   Keeper keeper(out);
   worker::EngineConfig config = options.config;
   config.streams = true;
-  config.max_subflows = config.max_connections = 1024;  // tables are made for each run
-  auto engine = worker::Engine::create(config, compiled(options.rules), keeper);
+  if (!options.own_limits) config.max_subflows = config.max_connections = 1024;
+  auto engine = worker::Engine::create(config, compiled_rules(options.rules), keeper);
   if (!engine) throw std::runtime_error(engine.error());
   if (options.egress) (*engine)->set_egress(options.egress);
   std::vector<packet::Frame> burst;
@@ -156,6 +156,13 @@ std::string Outcome::delivered(Direction d) const {
 
 bool Outcome::has(const std::string& wanted) const {
   return std::any_of(anomalies.begin(), anomalies.end(), [&](const event::Anomaly& a) { return event::name(a.type) == wanted; });
+}
+
+bool Outcome::told(const std::string& wanted, const std::string& number) const {
+  return std::any_of(engine.begin(), engine.end(), [&](const event::EngineEvent& e) {
+    return e.event == wanted &&
+           (number.empty() || std::any_of(e.numbers.begin(), e.numbers.end(), [&](const auto& n) { return n.first == number; }));
+  });
 }
 
 std::string Outcome::anomaly_names() const {

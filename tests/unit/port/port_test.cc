@@ -99,6 +99,29 @@ TEST_F(PortTest, RingLoopsBackAndGetsWallClockTime) {
   EXPECT_EQ(rte_mempool_avail_count(port->pool()), free_before + 3);
 }
 
+TEST_F(PortTest, ExhaustedPoolIsCountedAndTheRestIsIntact) {
+  constexpr size_t kFrames = 6000;
+  const TemporaryPcap file(std::vector<uint32_t>(kFrames, 60));
+  auto port = Port::open("net_pcap8,rx_pcap=" + file.path, {.rx_descriptors = 64, .extra_mbufs = 512});
+  ASSERT_TRUE(port) << port.error();
+  RxBurst burst;
+  // Somebody holds on to all that comes.
+  std::vector<rte_mbuf*> held;
+  while (const uint16_t count = burst.receive(*port, 0, 1)) {
+    for (uint16_t i = 0; i < count; ++i) held.push_back(burst.take(i));
+  }
+  EXPECT_LT(held.size(), kFrames / 2);
+  EXPECT_GT(port->stats().no_buffer, 0u);
+  for (rte_mbuf* m : held) rte_pktmbuf_free(m);
+  uint64_t more = 0;
+  while (const uint16_t count = burst.receive(*port, 0, 1)) {
+    more += count;
+    for (const packet::Frame& f : burst.frames())
+      for (uint32_t i = 0; i < f.captured; ++i) ASSERT_EQ(f.data[i], static_cast<uint8_t>(f.data[0] + i));
+  }
+  EXPECT_EQ(held.size() + more + port->stats().no_buffer, kFrames);
+}
+
 TEST_F(PortTest, GivenQueuesAreAllPolled) {
   const TemporaryPcap file({60, 60});
   auto port = Port::open("net_pcap7,rx_pcap=" + file.path + ",rx_pcap=" + file.path, {.queues = 1});
