@@ -131,7 +131,7 @@ void Engine::process_tcp(const TcpSegment& s, const FlowKey& key, uint32_t index
     const bool fresh =
         f.ignored || (from_initiator ? f.subflow.is_new_connection(s) : f.subflow.phase == subflow::Phase::kClosed);
     if (fresh && !f.parked) {
-      end_flow(f);
+      end_flow(f, false);
       index = FlowTable::kNone;
     }
   }
@@ -256,9 +256,9 @@ void Engine::consume(Flow& f) {
   resolve_tokens();
 }
 
-void Engine::end_flow(Flow& f) {
+void Engine::end_flow(Flow& f, bool gone) {
   table_.erase(f.key);
-  if (peers_) peers_->flow_ended(f.key);
+  if (peers_ && gone) peers_->flow_ended(f.key);
   if (f.parked) forget_parked(f);
   const uint32_t index = f.index;
   if (f.slot != kNoSlot) {

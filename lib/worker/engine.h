@@ -207,7 +207,8 @@ class Engine final : private connection::Observer {
   uint64_t patience(const Slot& s) const;
   void arm(Slot& s);
   void fire(Timer& timer);
-  void end_flow(Flow& f);
+  // gone: the worker that passes its packets on need not do so any longer.
+  void end_flow(Flow& f, bool gone = true);
   void emit_record(Slot& s, bool timed_out);
   void free_slot(Slot& s);
   // engine_limits.cc

@@ -206,7 +206,7 @@ void Engine::surrender(uint32_t token, const Taker& take) {
     if (!flow || !flow->parked || flow->parked->token != token) continue;
     const auto packets = std::move(flow->parked->packets);
     const FlowKey key = flow->key;
-    end_flow(*flow);
+    end_flow(*flow, false);
     for (const ParkedPacket& p : packets) {
       --counters_.inspected;
       TcpSegment s = p.segment;

@@ -57,11 +57,15 @@ class Fabric {
   // Live: when it last had passed on all that it received before, as time since the epoch.
   void set_clock(unsigned worker, uint64_t now_ns) { marks_[worker].clock.store(now_ns, std::memory_order_release); }
   uint64_t all_clocks() const { return least(&Mark::clock); }
+  // Live: a packet may take two steps, from the worker that received it to its shard's and from there to its owner. This is up to
+  // when a worker has passed on what others sorted to it, too.
+  void set_passed(unsigned worker, uint64_t clock_ns) { marks_[worker].passed.store(clock_ns, std::memory_order_release); }
+  uint64_t all_passed() const { return least(&Mark::passed); }
   uint64_t clock(unsigned worker) const { return marks_[worker].clock.load(std::memory_order_acquire); }
 
  private:
   struct alignas(64) Mark {
-    std::atomic<uint64_t> sorted{0}, processed{0}, clock{0};
+    std::atomic<uint64_t> sorted{0}, processed{0}, clock{0}, passed{0};
   };
   uint64_t least(std::atomic<uint64_t> Mark::*mark) const {
     uint64_t result = UINT64_MAX;

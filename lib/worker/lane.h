@@ -80,6 +80,9 @@ class Lane {
   // Receiver.
   size_t receive(std::span<Parcel*> out) { return there_.pop(out); }
   void give_back(Parcel* parcel) { back_.push(parcel); }
+  // Parcels since the start.
+  uint64_t sent() const { return there_.pushed(); }
+  uint64_t received() const { return there_.popped(); }
 
   // Any thread.
   size_t depth() const { return there_.size(); }

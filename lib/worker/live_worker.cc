@@ -18,6 +18,12 @@ constexpr uint64_t kHousekeepingPerSecond = 10'000, kSnapshotsPerSecond = 10;
 // Loops without a packet: pause, then nap. A nap fills an eighth of a queue at 5 Mpps.
 constexpr uint32_t kNapAfter = 2000, kQuietAfter = 200;
 
+std::vector<const Lane*> lanes_to(Fabric& fabric, unsigned self, Lane& (Fabric::*lane)(unsigned, unsigned)) {
+  std::vector<const Lane*> lanes;
+  for (unsigned from = 0; from < fabric.workers(); ++from) lanes.push_back(&(fabric.*lane)(from, self));
+  return lanes;
+}
+
 }  // namespace
 
 LiveWorker::LiveWorker(Fabric& fabric, unsigned self, std::unique_ptr<Engine> engine, const packet::DecodeConfig& decode,
@@ -27,7 +33,9 @@ LiveWorker::LiveWorker(Fabric& fabric, unsigned self, std::unique_ptr<Engine> en
       engine_(std::move(engine)),
       router_(fabric, self, counters_, router),
       decoder_(decode),
-      queues_(std::move(queues)) {
+      queues_(std::move(queues)),
+      spread_(lanes_to(fabric, self, &Fabric::packets)),
+      owned_(lanes_to(fabric, self, &Fabric::segments)) {
   for (size_t i = 0; i < queues_.size(); ++i) bursts_.push_back(std::make_unique<port::RxBurst>());
   engine_->set_peers(&router_);
   passes_all_ = engine_->egress() != nullptr && engine_->egress()->passes_all();
@@ -192,7 +200,9 @@ bool LiveWorker::receive_owned() {
           process();
           engine_->surrender(parcel.token, [&](const TcpSegment& s, const FlowKey& key) { router_.redirect(s, key, from); });
           break;
-        case Parcel::Kind::kFlowEnded: router_.forget(parcel.key);
+        case Parcel::Kind::kFlowEnded:
+          router_.forget(parcel.key);
+          router_.flow_ended(parcel.key);  // it may have come here from another worker in turn
       }
     }
     process();
@@ -212,12 +222,15 @@ void LiveWorker::give_rules(std::shared_ptr<const rules::Ruleset> rules, uint64_
 void LiveWorker::housekeeping(const LiveControl& control, uint64_t time) {
   heartbeat_.fetch_add(1, std::memory_order_relaxed);
   fabric_.tokens().readers().quiescent(self_);
-  // The clocks first, then the lanes: what the others passed on until then is here before time moves on.
-  const uint64_t clocks = fabric_.all_clocks();
-  const uint64_t horizon = std::max(clocks, time > control.stall_ns ? time - control.stall_ns : 0);
-  receive_spread();
-  receive_owned();
-  engine_->set_horizon(horizon);
+  if (spread_.done()) {
+    fabric_.set_passed(self_, spread_.clock_ns());
+    spread_.begin(fabric_.all_clocks());
+  }
+  if (owned_.done()) {
+    horizon_ = owned_.clock_ns();
+    owned_.begin(fabric_.all_passed());
+  }
+  engine_->set_horizon(std::max(horizon_, time > control.stall_ns ? time - control.stall_ns : 0));
   engine_->advance(time);
   router_.advance(time);
   if (rules_given_.load(std::memory_order_acquire)) {

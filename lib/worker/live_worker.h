@@ -17,6 +17,7 @@
 #include "worker/engine.h"
 #include "worker/fabric.h"
 #include "worker/message.h"
+#include "worker/passage.h"
 #include "worker/router.h"
 
 namespace mptap::worker {
@@ -142,6 +143,8 @@ class LiveWorker {
   uint64_t next_housekeeping_ = 0, next_snapshot_ = 0;
   std::atomic<uint64_t> heartbeat_{0};
   std::atomic<bool> quiet_{false}, finished_{false};
+  Passage spread_, owned_;  // of the lanes that bring packets, and segments
+  uint64_t horizon_ = 0;    // what was received before it, by anyone, has been processed
   LimitWatch watch_;
 
   Mailbox messages_;

@@ -47,6 +47,10 @@ class SpscRing {
     return count;
   }
 
+  // How many have ever come in and gone out. Consumer; what was pushed before pushed() was called counts.
+  size_t pushed() const { return head_.load(std::memory_order_acquire); }
+  size_t popped() const { return tail_.load(std::memory_order_relaxed); }
+
   // Any thread; a moment old.
   size_t size() const { return head_.load(std::memory_order_relaxed) - tail_.load(std::memory_order_relaxed); }
 

@@ -53,6 +53,7 @@ Crew::Crew(const CrewOptions& options) : options_(options), threads_(options.wor
   fabric.workers = options_.workers + 1;  // the feeder is the last
   if (fabric.shards.empty()) fabric.shards = port::uniform_table(128, static_cast<uint16_t>(options_.workers));
   fabric_ = std::make_unique<worker::Fabric>(fabric);
+  fabric_->set_passed(options_.workers, UINT64_MAX);  // the feeder only sorts
   control_.packet_time = true;
   control_.stall_ns = options_.stall_ns;
   options_.engine.streams = options_.streams;
