@@ -10,8 +10,8 @@
 #include <rte_mempool.h>
 #include <rte_version.h>
 
-#include "apps/mptapd/balance.h"
 #include "apps/mptapd/settings.h"
+#include "worker/ends.h"
 
 namespace mptap::daemon {
 namespace {
@@ -83,7 +83,7 @@ void Metrics::add_workers(Page& page) const {
     const std::string name = fmt::format("{}", w);
     page.counter("worker_heartbeats_total", "turns of a worker's housekeeping; one that stands still stands still",
                  number(live.heartbeat()), {{"worker", name}});
-    for (const auto& [end, count] : make_balance({&counters, 1}, {}).ends)
+    for (const auto& [end, count] : worker::packet_ends({&counters, 1}))
       page.counter("packets_total", "frames by where they ended, each in exactly one place", number(count),
                    {{"worker", name}, {"end", end}});
     for (size_t i = 0; i < infos.size(); ++i) {

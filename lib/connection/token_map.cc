@@ -67,13 +67,18 @@ TokenMap::Inserted TokenMap::insert(uint32_t token, const Candidate& candidate, 
   const std::lock_guard lock(writer_);
   // A claim is alone under its token.
   Candidate claim;
-  if (unlink(token, nullptr, &claim) && displaced != nullptr) *displaced = claim;
+  if (unlink(token, nullptr, &claim, bucket(token)) && displaced != nullptr) *displaced = claim;
   std::array<Candidate, kMaxCandidates> others;
-  const size_t count = find(token, others);
+  const size_t found = find(token, others);
+  const bool again = std::any_of(others.begin(), others.begin() + static_cast<long>(found),
+                                 [&](const Candidate& c) { return c.handle == candidate.handle; });
+  const size_t count = found - again;
+  // The new one first: a token that is borne is never absent, or somebody would claim it.
   if (count == kMaxCandidates || !link(token, candidate)) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     return Inserted::kFull;
   }
+  if (again) unlink(token, &candidate.handle, nullptr, entries_[bucket(token).load(std::memory_order_relaxed)].next);
   return count == 0 ? Inserted::kFirst : Inserted::kShared;
 }
 
@@ -93,12 +98,12 @@ Candidate TokenMap::claim(uint32_t token, Candidate candidate, bool* no_room) {
 
 bool TokenMap::erase(uint32_t token, const Handle& handle) {
   const std::lock_guard lock(writer_);
-  return unlink(token, &handle, nullptr);
+  return unlink(token, &handle, nullptr, bucket(token));
 }
 
-// The entry with this handle; without one, a claim.
-bool TokenMap::unlink(uint32_t token, const Handle* handle, Candidate* removed) {
-  std::atomic<uint32_t>* link = &bucket(token);
+// The entry with this handle in the chain that begins there; without a handle, a claim.
+bool TokenMap::unlink(uint32_t token, const Handle* handle, Candidate* removed, std::atomic<uint32_t>& from) {
+  std::atomic<uint32_t>* link = &from;
   for (uint32_t i = link->load(std::memory_order_relaxed); i != kNone; i = link->load(std::memory_order_relaxed)) {
     Entry& entry = entries_[i];
     if (entry.token == token && (handle != nullptr ? entry.candidate.handle == *handle : entry.candidate.claim)) {

@@ -56,6 +56,7 @@ class TokenMap {
     kFull,     // refused: the table is full, or the token has kMaxCandidates
   };
   // A connection that bears the token takes the place of a claim; *displaced then is that claim.
+  // Takes the place of a candidate with the same handle; a reader in between finds one of them or both.
   Inserted insert(uint32_t token, const Candidate& candidate, Candidate* displaced = nullptr);
 
   // Inserts a claim where the token has no candidate; otherwise the newest of those that there are. The returned one owns the
@@ -85,7 +86,7 @@ class TokenMap {
   };
 
   std::atomic<uint32_t>& bucket(uint32_t token) const { return heads_[static_cast<uint32_t>(token * seed_) >> shift_]; }
-  bool unlink(uint32_t token, const Handle* handle, Candidate* removed);
+  bool unlink(uint32_t token, const Handle* handle, Candidate* removed, std::atomic<uint32_t>& from);
   bool link(uint32_t token, const Candidate& candidate);
   uint32_t take_free();
 

@@ -191,8 +191,8 @@ bool LiveWorker::receive_owned() {
       switch (parcel.kind) {
         case Parcel::Kind::kSegment: {
           const FlowKey key(parcel.segment);
-          if (!parcel.decided && router_.route(parcel.segment, key, parcel.hops, 0) != Router::Verdict::kOurs) break;
           if (parcel.segment.flags & packet::kSyn) router_.welcome(key, from);
+          if (!parcel.decided && router_.route(parcel.segment, key, parcel.hops, 0) != Router::Verdict::kOurs) break;
           add(parcel.segment);
           break;
         }

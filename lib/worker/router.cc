@@ -49,6 +49,11 @@ Router::~Router() = default;
 Router::Verdict Router::route(const TcpSegment& s, const FlowKey& key, unsigned hops, uint64_t order) {
   if (!foreign_.empty()) {
     if (const auto it = foreign_.find(key); it != foreign_.end()) {
+      if (hops > 0 && fabric_.shard(s) == self_) {
+        // Sent away from here and come back: it went to a claimer, and the connection turned out to be here, or elsewhere.
+        forget(FlowKey(key));
+        return route(s, key, hops, order);
+      }
       Foreign& f = *it->second;
       f.last_ns = std::max(f.last_ns, s.timestamp_ns);
       if (f.owner != kUndecided) return send(f.owner, s, hops, order);
@@ -254,7 +259,6 @@ bool Router::publish(const connection::Connection& c, uint32_t token, uint32_t s
     const bool keys = c.key_known[0] && c.key_known[1];
     // The other token went out before this key was known: now a join can be judged by both.
     if (!fresh && !keys) continue;
-    if (!fresh) fabric_.tokens().erase(c.tokens[side], handle(slot, serial));
     Candidate displaced;
     const auto inserted = fabric_.tokens().insert(
         c.tokens[side],

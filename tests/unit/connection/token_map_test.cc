@@ -45,6 +45,18 @@ TEST(TokenMap, SeveralConnectionsUnderOneTokenNewestFirst) {
   EXPECT_EQ(map.size(), 2u);
 }
 
+TEST(TokenMap, SameHandleAgainTakesTheEntrysPlace) {
+  TokenMap map(64, 1);
+  Candidate without_keys = candidate(1);
+  without_keys.keys_known = false;
+  EXPECT_EQ(map.insert(7, without_keys), TokenMap::Inserted::kFirst);
+  EXPECT_EQ(map.insert(7, candidate(1)), TokenMap::Inserted::kFirst);
+  EXPECT_EQ(map.size(), 1u);
+  Candidate found;
+  ASSERT_EQ(map.find(7, {&found, 1}), 1u);
+  EXPECT_TRUE(found.keys_known);
+}
+
 TEST(TokenMap, StaleHandleErasesNothing) {
   TokenMap map(64, 1);
   map.insert(7, candidate(1, 0, 5));
