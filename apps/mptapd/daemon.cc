@@ -27,6 +27,9 @@ namespace {
 
 using event::Level;
 
+// A capture that is played back has ended when it brings nothing for so long; until then time is the packets'.
+constexpr uint64_t kPacketQuietNs = 1'000'000'000;
+
 const worker::Counter kWorkerStalls{"worker_stalls_total", "times that a worker's loop stood still for the watchdog's time"};
 const worker::Counter kWorkersStalled{"workers_stalled", "workers that stand still now", worker::Metric::kGauge};
 const worker::Counter kPortFailures{"port_failures_total", "times that a port's link went down"};
@@ -166,6 +169,7 @@ tl::expected<void, std::string> Daemon::make_workers() {
   fabric_ = std::make_unique<worker::Fabric>(fabric);
   counters_.push_back(&own_counters_);
   control_.stall_ns = config_.workers.watchdog_ms * 1'000'000;
+  control_.packet_quiet_ns = kPacketQuietNs;
   control_.packet_time = std::any_of(ports_.begin(), ports_.end(), [](const port::Port& port) { return port.info().timestamps; });
 
   std::vector<std::vector<worker::LiveQueue>> queues(count);

@@ -3,6 +3,7 @@
 // marks by which each tells how far it has come. Made once, before the workers; everything in it is for any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -61,11 +62,18 @@ class Fabric {
   // when a worker has passed on what others sorted to it, too.
   void set_passed(unsigned worker, uint64_t clock_ns) { marks_[worker].passed.store(clock_ns, std::memory_order_release); }
   uint64_t all_passed() const { return least(&Mark::passed); }
+  // Live: of the newest packet that a worker has received, and that all have.
+  void set_packet_time(unsigned worker, uint64_t ns) { marks_[worker].packet.store(ns, std::memory_order_release); }
+  uint64_t latest_packet() const {
+    uint64_t latest = 0;
+    for (unsigned i = 0; i < options_.workers; ++i) latest = std::max(latest, marks_[i].packet.load(std::memory_order_acquire));
+    return latest;
+  }
   uint64_t clock(unsigned worker) const { return marks_[worker].clock.load(std::memory_order_acquire); }
 
  private:
   struct alignas(64) Mark {
-    std::atomic<uint64_t> sorted{0}, processed{0}, clock{0}, passed{0};
+    std::atomic<uint64_t> sorted{0}, processed{0}, clock{0}, passed{0}, packet{0};
   };
   uint64_t least(std::atomic<uint64_t> Mark::*mark) const {
     uint64_t result = UINT64_MAX;

@@ -92,7 +92,16 @@ uint64_t LiveWorker::now(const LiveControl& control) {
   if (!control.packet_time) return clock_.now_ns();
   uint64_t latest = packet_time_;
   for (unsigned i = 0; i < fabric_.workers(); ++i) latest = std::max(latest, fabric_.clock(i));
-  return latest;
+  if (control.packet_quiet_ns == 0) return latest;
+  // The clocks are ahead of the packets once time has gone on without them.
+  const uint64_t packet = fabric_.latest_packet();
+  const uint64_t wall = clock_.now_ns();
+  if (packet > latest_) {
+    latest_ = packet;
+    latest_since_ = wall;
+  }
+  const uint64_t quiet = latest_ == 0 ? 0 : wall - latest_since_;
+  return quiet < control.packet_quiet_ns ? latest : std::max(latest, latest_ + (quiet - control.packet_quiet_ns));
 }
 
 bool LiveWorker::receive(const LiveQueue& queue, uint64_t time) {
@@ -110,6 +119,7 @@ bool LiveWorker::receive(const LiveQueue& queue, uint64_t time) {
   }
   if (checksums) decoder_.trust_checksums(false);
   process();
+  fabric_.set_packet_time(self_, packet_time_);
   counters_.add(kFrames, count);
   counters_.add(kFrameBytes, bytes);
   return true;

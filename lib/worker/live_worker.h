@@ -88,6 +88,9 @@ struct LiveControl {
   std::atomic<Phase> phase{Phase::kRun};
   // Ports that bear times of their own (captures played back) drive the clock.
   bool packet_time = false;
+  // Packet time goes on by the wall clock when no packet has come for so long: a capture's end must not stop what waits for time.
+  // 0: it stands still.
+  uint64_t packet_quiet_ns = 0;
   uint64_t stall_ns = 2'000'000'000;  // a worker that is later than this is waited for no longer
 };
 
@@ -137,6 +140,7 @@ class LiveWorker {
   std::vector<std::unique_ptr<port::RxBurst>> bursts_;
   port::WallClock clock_;
   uint64_t packet_time_ = 0;
+  uint64_t latest_ = 0, latest_since_ = 0;  // of the newest packet of all workers; when it came, by the wall clock
   bool passes_all_ = false;  // to the egress
   std::array<packet::TcpSegment, kBatch> batch_;
   size_t batched_ = 0;
@@ -144,7 +148,7 @@ class LiveWorker {
   std::atomic<uint64_t> heartbeat_{0};
   std::atomic<bool> quiet_{false}, finished_{false};
   Passage spread_, owned_;  // of the lanes that bring packets, and segments
-  uint64_t horizon_ = 0;    // what was received before it, by anyone, has been processed
+  uint64_t horizon_ = 0;  // what was received before it, by anyone, has been processed
   LimitWatch watch_;
 
   Mailbox messages_;
